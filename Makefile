@@ -1,0 +1,54 @@
+# Every target does its own set-up: a bare machine needs Python 3.11+ and make.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+# One virtual environment, two stamps: what `demo` needs is a subset of what `test` needs.
+$(BIN)/uv: requirements/bootstrap.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Rollwatch needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	@touch $@
+
+$(VENV)/run.stamp: $(BIN)/uv requirements/run.txt pyproject.toml
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/run.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp requirements/dev.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@touch $@
+
+.PHONY: help demo demo-kafka test test-fast lint types fmt bench lock faults
+help: ## show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+demo: $(VENV)/run.stamp ## a simulated fleet and the status page; no Java, no Docker, no broker
+	@$(BIN)/rollwatch demo
+
+demo-kafka: $(VENV)/dev.stamp ## the same on real parts: Apache Kafka, PostgreSQL, Envoy
+	@$(BIN)/rollwatch demo --kafka
+
+test: lint types $(VENV)/dev.stamp ## everything: lint, types, all tests against real parts
+	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/dev.stamp ## unit tests only
+	$(BIN)/python -m pytest tests/unit -q
+
+lint: $(VENV)/dev.stamp ## ruff, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/dev.stamp ## mypy --strict
+	$(BIN)/mypy
+
+fmt: $(VENV)/dev.stamp ## format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(BIN)/uv ## renew the locked, hashed requirements
+	$(BIN)/uv pip compile pyproject.toml --group build --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 -o requirements/run.txt
+	$(BIN)/uv pip compile pyproject.toml --extra parts --extra confluent --group dev --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 -o requirements/dev.txt

@@ -1,0 +1,1 @@
+"""Failed-rollover detection: features, detector, calibration, causes. Knows nothing of monitor, Kafka or SQL."""
