@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from monitor.core.instants import rfc3339
 
-Json: TypeAlias = "str | int | float | bool | None | list[Json] | Mapping[str, Json]"
+Json: TypeAlias = "str | int | float | bool | list[Json] | Mapping[str, Json] | None"
 
 
 class Verdict(StrEnum):

@@ -14,7 +14,10 @@ class PolicyError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How patient and how strict the gate is. Fields ending in `_ms` are durations, written `8d`, `26h`, `15m` in files."""
+    """How patient and how strict the gate is.
+
+    Fields ending in `_ms` are durations; files write them without that ending, as `8d`, `26h`, `15m`.
+    """
 
     quiet_window_ms: int = 8 * DAY_MS
     lookback_ms: int = 100 * DAY_MS
@@ -39,7 +42,7 @@ class Policy:
 
         Raises `PolicyError` for an unknown name or a value of the wrong form.
         """
-        return replace(self, **{name: value for name, value in (_read(key, raw) for key, raw in given.items())})  # type: ignore[arg-type]
+        return replace(self, **dict(_read(name, raw) for name, raw in given.items()))  # type: ignore[arg-type]
 
     def as_written(self) -> dict[str, object]:
         """Return the policy as a file would write it: durations as text."""
@@ -82,12 +85,14 @@ def _value(attribute: str, raw: object) -> object:
         if not isinstance(raw, bool):
             raise TypeError(f"expected true or false, got {raw!r}")
         return raw
+    return _number(raw, whole=isinstance(default, int))
+
+
+def _number(raw: object, *, whole: bool) -> int | float:
     if isinstance(raw, bool) or not isinstance(raw, int | float):
         raise TypeError(f"expected a number, got {raw!r}")
-    if raw < 0:
-        raise ValueError(f"expected a number that is not negative, got {raw!r}")
-    if isinstance(default, int):
-        if raw != int(raw):
-            raise ValueError(f"expected a whole number, got {raw!r}")
-        return int(raw)
-    return float(raw)
+    if not 0 <= raw < float("inf"):
+        raise ValueError(f"expected a finite number that is not negative, got {raw!r}")
+    if whole and raw != int(raw):
+        raise ValueError(f"expected a whole number, got {raw!r}")
+    return int(raw) if whole else float(raw)

@@ -1,7 +1,7 @@
 """Window aggregates: what one flush of one partition adds to the store, in a form whose merge is free of order.
 
 Second step of the path: `AuthEvent`s -> `Aggregate`. Every field merges by sum, min, max or bitwise or, so partitions,
-workers, retries of other batches and a backfill may meet in any order and give the same rows (a property test holds it).
+workers and a backfill may meet in any order and give the same rows (a property test holds it).
 """
 
 from __future__ import annotations
@@ -166,13 +166,12 @@ class Span:
 
 @dataclass(slots=True)
 class Aggregate:
-    """All that a set of events adds to the store. Empty is the neutral element of `merge`.
+    """All that a set of events adds to the store. Empty is the neutral element.
 
     usage: requests (weighted) per cell. callers, days, caller_gateways, failures: as their keys say. gateways: per
-    minute liveness, event time. sampled: (gateway, region, hour start ms) -> span of events whose `sample_rate` was below 1.
-    unmapped_ids: (gateway, hour start ms) -> bounded sample of the folded credentials and their counts (top-k), with
-    the number of folded events in `unmapped`. records = aggregated + unmapped, counted in elements, not weighted:
-    unmapped are those that went into a row without a credential.
+    minute liveness, by event time. sampled: (gateway, region, hour start ms) -> span of events whose `sample_rate` was
+    below 1. `aggregated` + `unmapped` count elements, not weighted; unmapped are those that went into a row without a
+    credential.
     """
 
     usage: dict[UsageKey, int] = field(default_factory=dict)
