@@ -31,12 +31,35 @@ class Partition(NamedTuple):
 # --- sources of records -------------------------------------------------------------------------------------------
 
 
+class Bounds(NamedTuple):
+    """What a partition holds now: the first offset, the end read-uncommitted, and the end that may be read already.
+
+    `readable` stays behind `end` while a transaction is open; everything up to it can be delivered.
+    """
+
+    beginning: int
+    end: int
+    readable: int
+
+
+class Identity(NamedTuple):
+    """What tells a stream from one recreated under its name (cluster id / topic id; device / inode / first line).
+
+    `follows` is true where the stream goes on exactly where the formerly known one ended (a rotated file that was read
+    to its end), so that nothing lies between them.
+    """
+
+    value: str
+    follows: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordBatch:
     """Consecutive records of one partition. The three sequences have one length; `None` is a null value.
 
     `next_offset` is where reading goes on: past control records and compaction holes, so it may exceed
-    `offsets[-1] + 1`. `arrivals_ms` are the records' own timestamps (append or create time), -1 where there is none.
+    `offsets[-1] + 1`, and a batch without records may move it. `arrivals_ms` are the records' own timestamps (append
+    or create time), -1 where there is none.
     """
 
     partition: Partition
@@ -66,8 +89,6 @@ class PositionLost:
 
     partition: Partition
     position: int
-    beginning: int
-    end: int
 
 
 SourceEvent = RecordBatch | PartitionsAssigned | PartitionsRevoked | PositionLost
@@ -85,29 +106,45 @@ class Tail:
 class RecordSource(Protocol):
     """Where records come from: memory, a file, Kafka. Values are bytes; nothing is parsed here.
 
-    Raises `SourceAway` (try again later) and nothing else from `poll`. A partition is delivered only between `start`
-    and its revocation, in offset order, without loss; after `start(p, n)` the next record of `p` is the first at or
-    after `n`.
+    A partition is delivered only between `start` and its revocation, in offset order, without loss; after
+    `start(p, n)` the next record of `p` is the first at or after `n`. `poll`, `start`, `pause`, `resume` and `close`
+    belong to one thread; `bounds`, `partitions`, `identity` and `tail` may be asked from any, and never for longer
+    than a few seconds. Every method raises `SourceAway` (try again later) and nothing else.
     """
 
     def poll(self, timeout_seconds: float) -> Sequence[SourceEvent]:
-        """Return what has happened since, waiting at most `timeout_seconds` for the first thing."""
+        """Return what has happened since, waiting at most `timeout_seconds` for the first thing.
+
+        Changes of the assignment come before records. After `SourceAway` nothing is assigned any more.
+        """
         ...
 
     def start(self, partition: Partition, offset: int) -> None:
-        """Deliver an assigned partition from this offset on."""
+        """Deliver an assigned partition from this offset on; one that was revoked meanwhile is left alone."""
         ...
 
-    def bounds(self, partitions: Iterable[Partition]) -> Mapping[Partition, tuple[int, int]]:
-        """Return (beginning, end) offsets, the end read-uncommitted."""
+    def pause(self, partitions: Iterable[Partition]) -> None:
+        """Deliver nothing of these until `resume`; the membership in the group and the positions are kept."""
+        ...
+
+    def resume(self, partitions: Iterable[Partition]) -> None:
+        """Go on delivering paused partitions from where they stood."""
+        ...
+
+    def bounds(self, partitions: Iterable[Partition]) -> Mapping[Partition, Bounds]:
+        """Return what each partition holds; one that does not exist (any more) is left out."""
         ...
 
     def partitions(self) -> Mapping[str, int | None]:
         """Return the number of partitions of each configured topic; `None` for one that does not exist (yet)."""
         ...
 
-    def identity(self, topic: str) -> str:
-        """Return what tells this topic from one recreated under its name (cluster id / topic id; device / inode)."""
+    def identity(self, topic: str, known: str | None = None) -> Identity | None:
+        """Return what the topic is now, `None` if it does not exist.
+
+        A source that can still reach the `known` stream (a rotated file that was not read to its end) answers with
+        that, and delivers it first.
+        """
         ...
 
     def tail(self, partition: Partition, offset: int) -> Tail | None:
