@@ -1,0 +1,1 @@
+"""A demonstration: a simulated fleet through the production path, embedded or on real parts."""
