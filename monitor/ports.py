@@ -5,10 +5,11 @@ Each port has one behaviour suite in `tests/contract/`, run on every implementat
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 from monitor.core.decision import Decision
 from monitor.core.events import RejectReason
@@ -101,6 +102,12 @@ class Tail:
     offset: int
     timestamp_ms: int
     sha256: str
+
+    @classmethod
+    def of(cls, offset: int, timestamp_ms: int, value: bytes | None) -> Self:
+        """Return the fingerprint of a record; a null value is told from an empty one."""
+        digest = hashlib.sha256(b"null" if value is None else b"=" + value)
+        return cls(offset=offset, timestamp_ms=timestamp_ms, sha256=digest.hexdigest())
 
 
 class RecordSource(Protocol):
