@@ -1,21 +1,11 @@
-"""The seams: what the daemon needs of the world, as protocols. Adapters implement them; `app.py` alone joins them.
-
-Each port has one behaviour suite in `tests/contract/`, run on every implementation (the in-memory twin included).
-"""
+"""Where records come from: the source port, and what a source says of itself. First seam of the path."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol, Self
-
-from monitor.core.decision import Decision
-from monitor.core.events import RejectReason
-from monitor.core.evidence import CoverageGap, KeyEvidence, Telemetry
-from monitor.core.registry import Registry
-from monitor.core.windows import Aggregate
 
 
 class Partition(NamedTuple):
@@ -27,9 +17,6 @@ class Partition(NamedTuple):
     def __str__(self) -> str:
         """Return `topic:partition`, as operators type it."""
         return f"{self.topic}:{self.partition}"
-
-
-# --- sources of records -------------------------------------------------------------------------------------------
 
 
 class Bounds(NamedTuple):
@@ -164,131 +151,4 @@ class RecordSource(Protocol):
 
     def close(self) -> None:
         """Leave the group at once; never blocks for longer than two seconds."""
-        ...
-
-
-# --- the store ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """What the store knows of a partition that a worker has just claimed.
-
-    `next_offset`, `tail` and `identity` are `None` when it was never read. `stopped` says why it must stand still.
-    """
-
-    partition: Partition
-    epoch: int
-    next_offset: int | None
-    tail: Tail | None
-    identity: str | None
-    stopped: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reject:
-    """A row of `v_rejects`: an element that was not an event."""
-
-    offset: int
-    index: int
-    reason: RejectReason
-    sha256: str
-    sample: str
-    arrival_ms: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Applied:
-    """One flush of one partition: everything that becomes true together, or not at all.
-
-    `records` = aggregate.aggregated + aggregate.unmapped + len(rejects): elements, after array explosion.
-    """
-
-    partition: Partition
-    epoch: int
-    from_offset: int
-    to_offset: int
-    records: int
-    aggregate: Aggregate
-    rejects: Sequence[Reject] = field(default_factory=tuple)
-    tail: Tail | None = None
-    applied_at_ms: int
-    backfill: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Probe:
-    """A partition's end offset (read uncommitted) at a moment, by our clock."""
-
-    partition: Partition
-    end_offset: int
-    probed_at_ms: int
-
-
-class IngestStore(Protocol):
-    """The writing side: exact under crashes, because offsets move in the transaction of what they stand for.
-
-    Every method raises `StoreAway` when the database cannot be reached; then nothing was written.
-    """
-
-    def claim(self, partition: Partition, *, worker: str, now_ms: int) -> Claim:
-        """Take the partition: raise its epoch, so that every earlier owner is fenced."""
-        ...
-
-    def begin(self, claim: Claim, *, offset: int, identity: str, now_ms: int, gap: CoverageGap | None = None) -> None:
-        """Set where a claimed partition is read from: the first time, or after a gap (then `gap` is recorded with it).
-
-        Raises `Fenced`.
-        """
-        ...
-
-    def apply(self, applied: Applied) -> None:
-        """Write one flush in one transaction, by compare-and-set on (epoch, next). Raises `Fenced`: nothing written."""
-        ...
-
-    def probed(self, probes: Sequence[Probe], expected: Mapping[str, int | None]) -> None:
-        """Record end offsets and the broker's partition counts; keeps `complete_through` of each partition."""
-        ...
-
-    def stop_line(self, claim: Claim, *, reason: str, now_ms: int) -> None:
-        """Make the partition stand still, for every worker, until `resume_line`. Raises `Fenced`."""
-        ...
-
-    def resume_line(self, partition: Partition, *, reason: str, by: str, now_ms: int) -> None:
-        """Let a stopped partition go on. Raises `NotFound` where it does not stand still."""
-        ...
-
-    def registry(self) -> tuple[int, Registry]:
-        """Return the registry and its revision (it rises with each change)."""
-        ...
-
-
-class Snapshot(Protocol):
-    """One consistent view of the store for evaluating rollovers."""
-
-    def registry(self) -> Registry:
-        """Return the registry, lifecycle steps (retired_at, waivers, pins …) included."""
-        ...
-
-    def telemetry(self, now_ms: int, *, fine_window_ms: int, lookback_ms: int) -> Telemetry:
-        """Return how far our eyes can be trusted."""
-        ...
-
-    def key(self, rollover: str, now_ms: int) -> KeyEvidence:
-        """Return the evidence on the key of that rollover. Raises `NotFound`."""
-        ...
-
-    def record(self, decision: Decision) -> None:
-        """Append the decision to the hash-chained ledger, in this snapshot's transaction."""
-        ...
-
-
-class EvidenceStore(Protocol):
-    """The reading side of the gate, and the decisions' ledger."""
-
-    def snapshot(self, *, write: bool = False) -> AbstractContextManager[Snapshot]:
-        """Open one snapshot (repeatable read); `write` commits what was recorded when it ends without an error.
-
-        Refuses a standby (`pg_is_in_recovery`) with `StoreRefused`: a replica's lag is invisible to the gate.
-        """
         ...
