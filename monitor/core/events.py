@@ -93,3 +93,15 @@ class Rejected:
     reason: RejectReason
     sha256: str
     sample: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    """A row of `v_rejects`: a rejected element and where it stood. `index` is its place in an exploded array."""
+
+    offset: int
+    index: int
+    reason: RejectReason
+    sha256: str
+    sample: str
+    arrival_ms: int

@@ -5,8 +5,9 @@ Each port has one behaviour suite in `tests/contract/`, run on every implementat
 
 from typing import Protocol
 
+from monitor.core.events import Reject
 from monitor.ports.evidence_store import CallerStateKey, EvidenceStore, Snapshot
-from monitor.ports.ingest_store import Applied, Claim, IngestStore, Probe, Reject
+from monitor.ports.ingest_store import Applied, Claim, IngestStore, Probe
 from monitor.ports.lifecycle import (
     AuditEntry,
     Evaluation,

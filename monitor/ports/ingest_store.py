@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from monitor.core.events import RejectReason
+from monitor.core.events import Reject
 from monitor.core.evidence import CoverageGap
 from monitor.core.registry import Registry
 from monitor.core.windows import Aggregate
@@ -26,18 +26,6 @@ class Claim:
     tail: Tail | None
     identity: str | None
     stopped: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reject:
-    """A row of `v_rejects`: an element that was not an event."""
-
-    offset: int
-    index: int
-    reason: RejectReason
-    sha256: str
-    sample: str
-    arrival_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

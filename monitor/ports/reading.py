@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from monitor.core.evidence import GatewayLiveness, PartitionStatus
-from monitor.core.windows import FailureKey, UsageKey
+from monitor.core.windows import CallerGatewayKey, FailureKey, Span, UsageKey
 from monitor.ports.outbox import Incident
 from monitor.ports.sources import Partition
 
@@ -97,6 +97,13 @@ class ReadStore(Protocol):
         self, *, from_ms: int, to_ms: int, credentials: Collection[str] | None = None
     ) -> Sequence[tuple[FailureKey, int]]:
         """Return failures in detail whose minute begins in [from, to), in order of time."""
+        ...
+
+    def caller_gateway_spans(self, *, since_ms: int) -> Sequence[tuple[CallerGatewayKey, Span]]:
+        """Return where callers of active rollovers were accepted: those whose last use (event time) is not before.
+
+        `Span.count` only grows; the detector tells a caller's new successes at a gateway from its difference.
+        """
         ...
 
     def caller_rows(self, key: str) -> Sequence[CallerRow]:
