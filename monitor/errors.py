@@ -103,3 +103,24 @@ class Conflict(RollwatchError):  # noqa: N818
     """The state is another one than the caller assumed (compare-and-set failed)."""
 
     reason = FaultReason.CONFLICT
+
+
+class Undelivered(RollwatchError):  # noqa: N818
+    """A message did not arrive, or nobody knows whether it did.
+
+    `retry_after_seconds` is what the other side asked for.
+    """
+
+    reason = FaultReason.DELIVERY
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
+        """Keep what the sender goes by."""
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Undeliverable(Undelivered):
+    """The other side will never take this message as it is: an unknown channel, a shape that it refuses."""
+
+    retryable = False

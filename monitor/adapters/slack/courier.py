@@ -1,0 +1,122 @@
+"""Delivers to Slack with slack-sdk: posts, edits in place, answers in threads; tries once, the sender tries again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http.client import HTTPException
+from typing import Any
+from urllib.error import URLError
+
+import structlog
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError, SlackClientError
+
+from monitor.adapters.slack.render import Renderer
+from monitor.core.decision import Json
+from monitor.errors import Undeliverable, Undelivered
+
+log = structlog.get_logger()
+
+_TOO_MANY, _SERVER_ERROR = 429, 500
+_SHAPE_REFUSED = frozenset({"invalid_blocks", "msg_blocks_too_long", "invalid_blocks_format"})
+_GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found"})
+_NEVER = frozenset(
+    {"channel_not_found", "is_archived", "not_in_channel", "no_text", "msg_too_long", "restricted_action"}
+)
+_OURS_TO_MEND = frozenset({"invalid_auth", "not_authed", "account_inactive", "token_revoked", "missing_scope"})
+_MEND_WAIT_SECONDS = 60.0
+
+
+class SlackCourier:
+    """One Slack workspace. Retries are the sender's: slack-sdk is told to try once."""
+
+    def __init__(
+        self, *, token: str, renderer: Renderer, base_url: str | None = None, timeout_seconds: int = 15
+    ) -> None:
+        """Prepare; nothing is asked of Slack before the first message."""
+        address = f"{base_url.rstrip('/')}/" if base_url else WebClient.BASE_URL
+        self._client = WebClient(token=token, base_url=address, timeout=timeout_seconds, retry_handlers=[])
+        self._renderer = renderer
+
+    def deliver(
+        self, body: Mapping[str, Json], *, key: str, places: Mapping[str, Mapping[str, Json]]
+    ) -> Mapping[str, Json]:
+        """See `monitor.notify.sender.Courier`."""
+        rendered = self._renderer.render(body)
+        message: dict[str, Any] = {"text": rendered.text, "blocks": rendered.blocks}
+        known = places.get(str(body.get("handle")))
+        if body.get("replaces") and known:
+            try:
+                self._call(self._client.chat_update, channel=known["channel"], ts=known["ts"], **message)
+            except _Gone:
+                log.info("slack_message_gone", handle=body.get("handle"))
+            else:
+                return known
+        parent = places.get(str(body.get("thread_of")))
+        message |= {"unfurl_links": False, "unfurl_media": False, "link_names": False}
+        message["metadata"] = {"event_type": "rollwatch", "event_payload": {"dedup_key": key}}
+        if parent:
+            try:
+                return self._post(channel=parent["channel"], thread_ts=parent["ts"], **message)
+            except _Gone:
+                log.info("slack_thread_gone", thread_of=body.get("thread_of"))
+        return self._post(channel=body["channel"], **message)
+
+    def _post(self, **message: Any) -> Mapping[str, Json]:  # noqa: ANN401 - slack-sdk's arguments
+        answer = self._call(self._client.chat_postMessage, **message)
+        return {"channel": answer["channel"], "ts": answer["ts"], "receipt": f"{answer['channel']}/{answer['ts']}"}
+
+    def _call(self, method: Any, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - one of slack-sdk's methods
+        try:
+            answer = method(**arguments)
+        except SlackApiError as error:
+            fault = _fault(error)
+            if isinstance(fault, _ShapeRefused) and "blocks" in arguments:
+                log.warning("slack_refused_blocks", error=_code(error))
+                return self._call(method, **{name: each for name, each in arguments.items() if name != "blocks"})
+            raise fault from None
+        except (SlackClientError, URLError, HTTPException, OSError, ValueError) as error:
+            raise Undelivered(f"Slack did not answer: {type(error).__name__}") from None
+        data = answer.data
+        if not isinstance(data, dict) or not data.get("ok"):
+            raise Undelivered("Slack's answer could not be read")
+        return data
+
+
+class _Gone(Undelivered):
+    """The message to be edited does not exist any more."""
+
+
+class _ShapeRefused(Undeliverable):
+    """The blocks were refused; the text alone may pass."""
+
+
+def _code(error: SlackApiError) -> str:
+    data = error.response.data if error.response is not None else None
+    return str(data.get("error", "no error code")) if isinstance(data, dict) else "an unreadable answer"
+
+
+def _fault(error: SlackApiError) -> Undelivered:
+    status, code = error.response.status_code, _code(error)
+    text = f"Slack answered {status}: {code}"
+    if status == _TOO_MANY or code in {"ratelimited", "rate_limited"}:
+        asked = {name.lower(): value for name, value in error.response.headers.items()}.get("retry-after")
+        return Undelivered(text, retry_after_seconds=_seconds(asked))
+    if code in _GONE:
+        return _Gone(text)
+    if code in _SHAPE_REFUSED:
+        return _ShapeRefused(text)
+    if code in _OURS_TO_MEND:
+        return Undelivered(f"{text}; check ROLLWATCH_SLACK__BOT_TOKEN", retry_after_seconds=_MEND_WAIT_SECONDS)
+    if status < _SERVER_ERROR and code in _NEVER:
+        return Undeliverable(f"{text}; check the channel and invite the app to it")
+    return Undelivered(text)
+
+
+def _seconds(asked: object) -> float:
+    if isinstance(asked, list):
+        asked = asked[0] if asked else None
+    try:
+        return max(float(str(asked)), 0.0)
+    except ValueError:
+        return 1.0
