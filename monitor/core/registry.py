@@ -12,11 +12,18 @@ from functools import cached_property
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
-    """Whom to tell about a key."""
+    """Whom to tell about a key, and when: `timezone` is an IANA name, `working_hours` as in `09:00-17:00`.
+
+    `slack` is a channel, `person` somebody there; `escalation` (a channel or a person) hears what was ignored.
+    """
 
     team: str | None = None
     slack: str | None = None
     timezone: str | None = None
+    email: str | None = None
+    person: str | None = None
+    working_hours: str | None = None
+    escalation: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +39,17 @@ class KeyVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """A logical credential. `clients`, where given, are the only principals allowed to hold it."""
+    """A logical credential. `clients`, where given, are the only principals allowed to hold it.
+
+    `tier` says how much it matters, in the operator's own word; `rotate_every_ms` is how old a version may grow.
+    """
 
     key: str
     versions: tuple[KeyVersion, ...]
     owner: Owner = field(default_factory=Owner)
     clients: tuple[str, ...] = ()
+    tier: str | None = None
+    rotate_every_ms: int | None = None
 
     def version(self, number: int) -> KeyVersion | None:
         """Return that version, or `None`."""
@@ -56,8 +68,17 @@ class Gateway:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RegionWindow:
+    """One region's own times in a rollover; what is absent is the rollover's."""
+
+    region: str
+    started_at_ms: int | None = None
+    deadline_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rollover:
-    """Moving a key from one version to another. `policy` holds its own overrides, as written in the file."""
+    """Moving a key from one version to another. `policy` holds its own overrides, as written in the file, by name."""
 
     id: str
     key: str
@@ -68,6 +89,7 @@ class Rollover:
     retired_at_ms: int | None = None
     channel: str | None = None
     policy: tuple[tuple[str, object], ...] = ()
+    regions: tuple[RegionWindow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
