@@ -1,0 +1,139 @@
+"""The breakdown behind a row of features: what failed in the last hour, for whom, and what came before it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from models.history import (
+    CREDENTIAL,
+    HOUR_BINS,
+    N_CLASSES,
+    REASON_CLASS,
+    CallerKey,
+    CallerPast,
+    KeyPast,
+    RecentFailure,
+)
+from models.surprise import tail_surprise
+
+_HOUR = 60
+_PSEUDO_REQUESTS = 60.0
+_STRENGTH_CAP = 3000.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LifeCycle:
+    """Where a key version stands at a look: minutes since the epoch, None where it does not apply."""
+
+    role: str = ""
+    started: int | None = None
+    retired: int | None = None
+    expires: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetView:
+    """What a look knows beyond the key: rates of reasons over all keys, keys that fail now, gateways' habits."""
+
+    rates: Mapping[str, float]
+    keys_failing_at: Mapping[str, int]
+    keys_failing: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallerEvidence:
+    """A failing caller as of a look: its running failures and what came before them."""
+
+    who: CallerKey
+    failures: int
+    started: int
+    ok_since: int
+    streak: int
+    runs_before: int
+    failures_before: int
+    fresh: bool
+    recovered: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """The breakdown behind one row: the failures of the leading class in the last hour, and who caused them."""
+
+    kind: int
+    reason: str
+    failures: tuple[RecentFailure, ...]
+    callers: tuple[CallerEvidence, ...]
+    lead: CallerEvidence
+    by_gateway: Mapping[str, int]
+
+
+def _caller_evidence(who: CallerKey, past: CallerPast, number: int, kind: int, failed: int, now: int) -> CallerEvidence:
+    mine = past.versions[number]
+    failures, started, runs_before, before = 0, now, 0, 0
+    for (_, reason), run in past.runs.items():
+        if REASON_CLASS.get(reason, CREDENTIAL) != kind:
+            continue
+        if run.last >= now - _HOUR:
+            started = min(started, run.started)
+            failures += run.failures
+            runs_before += run.runs_before
+            before += run.failures_before
+        else:
+            runs_before += run.runs_before + 1
+            before += run.failures_before + run.failures
+    return CallerEvidence(
+        who=who,
+        failures=max(failures, failed),
+        started=started,
+        ok_since=mine.ok_since_run,
+        streak=mine.streak,
+        runs_before=runs_before,
+        failures_before=before,
+        fresh=runs_before == 0 and started > now - 6 * _HOUR and past.first_seen < started - _HOUR,
+        recovered=mine.streak == 0,
+    )
+
+
+def gather(key: KeyPast, number: int, fleet: FleetView, now: int) -> Evidence | None:
+    """Collect a version's failures of the last hour, of the class of reasons that is oddest. None without any."""
+    version = key.versions[number]
+    recent = [f for f in version.failures if f.minute > now - _HOUR]
+    if not recent:
+        return None
+    by_reason: dict[str, int] = {}
+    counts = [0] * N_CLASSES
+    for f in recent:
+        by_reason[f.reason] = by_reason.get(f.reason, 0) + f.count
+        counts[REASON_CLASS.get(f.reason, CREDENTIAL)] += f.count
+    requests = version.ok.total(now, HOUR_BINS) + sum(counts)
+    kind, best = CREDENTIAL, -1.0
+    for k in range(N_CLASSES):
+        if counts[k]:
+            odd = tail_surprise(counts[k], requests, *prior_of(key, fleet, class_rate(key, fleet, k)))
+            if odd > best:
+                kind, best = k, odd
+    chosen = tuple(f for f in recent if REASON_CLASS.get(f.reason, CREDENTIAL) == kind)
+    by_caller: dict[CallerKey, int] = {}
+    by_gateway: dict[str, int] = {}
+    for f in chosen:
+        by_caller[f.caller] = by_caller.get(f.caller, 0) + f.count
+        by_gateway[f.gateway] = by_gateway.get(f.gateway, 0) + f.count
+    callers = tuple(_caller_evidence(who, key.callers[who], number, kind, n, now) for who, n in by_caller.items())
+    lead = max(callers, key=lambda c: (c.fresh and not c.recovered, not c.recovered, c.fresh, c.failures))
+    reason = max((r for r in by_reason if REASON_CLASS.get(r, CREDENTIAL) == kind), key=lambda r: by_reason[r])
+    return Evidence(kind=kind, reason=reason, failures=chosen, callers=callers, lead=lead, by_gateway=by_gateway)
+
+
+def class_rate(key: KeyPast, fleet: FleetView, kind: int) -> tuple[float, float]:
+    own = sum(n for r, n in key.rates.failures.items() if REASON_CLASS.get(r, CREDENTIAL) == kind)
+    all_keys = sum(x for r, x in fleet.rates.items() if REASON_CLASS.get(r, CREDENTIAL) == kind)
+    return own, all_keys
+
+
+def prior_of(key: KeyPast, fleet: FleetView, rate: tuple[float, float]) -> tuple[float, float]:  # noqa: ARG001 - one call shape
+    """Return (failures, requests) of the Gamma prior: the key's own, capped, plus pseudo-requests at the fleet's rate."""
+    own, everyone = rate
+    requests = key.rates.requests
+    shrink = min(1.0, _STRENGTH_CAP / requests) if requests > 0 else 1.0
+    return own * shrink + _PSEUDO_REQUESTS * max(everyone, 1e-5), requests * shrink + _PSEUDO_REQUESTS

@@ -1,0 +1,105 @@
+"""Thresholds from a budget: so many false episodes per 1,000 key-days, shared out between rollovers and the rest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+ROLLOVER_SHARE = 0.7
+"""Of the budget. Rollovers are a tenth of the key-days and hold nearly all the faults (FACTS section 8)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thresholds:
+    """A score at or above its regime's threshold opens an episode; `expected` false episodes per 1,000 key-days."""
+
+    rollover: float
+    rest: float
+    expected: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peak:
+    """The highest score of one key within one hour of fault-free history."""
+
+    key: str
+    hour: int
+    score: float
+    in_rollover: bool
+
+
+class PeakBook:
+    """Collects the hourly peaks of a history, bounded to the newest `days`."""
+
+    __slots__ = ("_days", "_peaks")
+
+    def __init__(self, *, days: int = 28) -> None:
+        """Keep peaks of the newest `days`."""
+        self._peaks: dict[tuple[str, int], Peak] = {}
+        self._days = days
+
+    def add(self, key: str, minute: int, score: float, *, in_rollover: bool) -> None:
+        """Take in one score."""
+        at = (key, minute // 60)
+        old = self._peaks.get(at)
+        if old is None or score > old.score:
+            self._peaks[at] = Peak(key=key, hour=at[1], score=score, in_rollover=in_rollover)
+
+    def prune(self, minute: int) -> None:
+        """Forget what is older than the span."""
+        first = minute // 60 - 24 * self._days
+        self._peaks = {at: peak for at, peak in self._peaks.items() if at[1] >= first}
+
+    def peaks(self) -> list[Peak]:
+        """Return the peaks, in no particular order."""
+        return list(self._peaks.values())
+
+
+def kth_peak(scores: Iterable[float], allowed: float) -> float:
+    """Return the threshold that lets `allowed` of these episode peaks through: just above the next lower one.
+
+    With fewer peaks than allowed, 0: nothing in the history asks for a threshold.
+    """
+    ordered = sorted(scores, reverse=True)
+    k = math.floor(allowed)
+    if k >= len(ordered):
+        return 0.0
+    return math.nextafter(ordered[k], math.inf)
+
+
+def episode_maxima(peaks: Iterable[Peak], *, apart_hours: int = 6) -> list[Peak]:
+    """Thin hourly peaks to one an episode: of a key's peaks less than `apart_hours` apart, the highest."""
+    best: list[Peak] = []
+    for peak in sorted(peaks, key=lambda p: (p.key, p.hour)):
+        last = best[-1] if best else None
+        if last is not None and last.key == peak.key and peak.hour - last.hour < apart_hours:
+            if peak.score > last.score:
+                best[-1] = peak
+            continue
+        best.append(peak)
+    return best
+
+
+def calibrate(
+    peaks: Iterable[Peak], *, key_days: float, budget: float, floor: Thresholds, cap: Thresholds | None = None
+) -> Thresholds:
+    """Choose the two thresholds for a budget of false episodes per 1,000 key-days.
+
+    Args:
+        peaks: hourly peaks of history believed fault-free.
+        key_days: exposure of that history.
+        budget: false episodes allowed per 1,000 key-days.
+        floor: thresholds never gone below, however quiet the history was.
+        cap: thresholds never gone above, lest unlabelled faults in the history deafen the detector.
+    """
+    thinned = episode_maxima(peaks)
+    allowed = budget * key_days / 1000.0
+    rollover = kth_peak((p.score for p in thinned if p.in_rollover), ROLLOVER_SHARE * allowed)
+    rest = kth_peak((p.score for p in thinned if not p.in_rollover), (1 - ROLLOVER_SHARE) * allowed)
+    top = cap or Thresholds(rollover=1.0, rest=1.0, expected=budget)
+    return Thresholds(
+        rollover=min(max(rollover, floor.rollover), top.rollover),
+        rest=min(max(rest, floor.rest), top.rest),
+        expected=budget,
+    )

@@ -1,0 +1,256 @@
+"""The detector: aggregates in, alerts out. One object holds memory, scorers, thresholds and open episodes.
+
+Use: `register` the registry's facts, `observe` each minute's rows, `train` once a day. It has no clock: `now` is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from models.calibration import PeakBook, Thresholds
+from models.causes import Scope, Verdict, judge
+from models.episodes import Action, Alert, Episode, Episodes, FeatureShare, Finding
+from models.observations import KeyFacts, UsageRow, epoch_seconds, from_epoch
+from models.reranker import Reranker
+from models.scorers import ForestScorer, Scorer, SurpriseBaseline
+from models.state import Candidate, FleetState
+from models.trees import Matrix
+from models.wording import sentence, severity
+
+_HOUR = 60
+_DAY = 24 * _HOUR
+_MAX_HISTORY_ROWS = 20_000
+_COLD = Thresholds(rollover=0.9, rest=0.95, expected=5.0)
+"""For the baseline on its own: the floor below which it does not speak, however quiet the history was."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorOptions:
+    """What an operator may choose. `budget` is false episodes per 1,000 key-days."""
+
+    budget: float = 5.0
+    warm_up_hours: int = 24
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """Whether the detector's silence means something. `text` says why not; `scorer` is what speaks meanwhile."""
+
+    ready: bool
+    scorer: str
+    text: str
+    history_hours: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """The record of one training (`model_runs`). `blind` names features that were constant in the history."""
+
+    at: datetime
+    rows: int
+    seed: int
+    scorer: str
+    thresholds: Thresholds
+    blind: tuple[str, ...]
+    accepted: bool
+    text: str
+
+
+class Detector:
+    """Finds failed rollovers in minute aggregates.
+
+    Promises: no look at the future; the same input gives the same alerts; one opening an episode; what is flagged is
+    not learnt. Does not promise alerts before `readiness(now).ready`: until then a calibrated baseline stands in.
+    """
+
+    def __init__(self, *, reranker: Reranker | None, options: DetectorOptions | None = None) -> None:
+        """Start with no history. `reranker` None runs on the forest alone (the label-free fallback)."""
+        self.options = options or DetectorOptions()
+        self.state = FleetState()
+        self.episodes = Episodes()
+        self.reranker = reranker
+        self.forest = ForestScorer(seed=self.options.seed)
+        self.baseline = SurpriseBaseline()
+        if reranker is not None:
+            self.baseline.fit(reranker.reference)
+        self.thresholds: Thresholds | None = None
+        self._history: list[tuple[int, tuple[float, ...]]] = []
+        self._peaks = PeakBook()
+        self._regions: dict[str, str] = {}
+
+    def register(self, facts: Iterable[KeyFacts]) -> None:
+        """Replace what the registry says of the given keys; call it again whenever the registry changes."""
+        self.state.register(facts)
+
+    def observe(self, rows: Sequence[UsageRow], now: datetime) -> list[Alert]:
+        """Take in what arrived since the last look and say what is to be told.
+
+        Args:
+            rows: aggregates of buckets that began before `now`, any order inside the batch; late ones are welcome.
+            now: the look, aware.
+
+        Returns:
+            Alerts in order of key: openings, corrections, escalations, then closes.
+        """
+        return self._look(rows, now, speak=True)
+
+    def warm(self, rows: Sequence[UsageRow], now: datetime) -> None:
+        """Take in stored history after a restart: the same as `observe`, but nothing opens."""
+        self._look(rows, now, speak=False)
+
+    def restore(self, opened: Iterable[Alert], now: datetime) -> None:
+        """Take up episodes that were open when the process ended, from their last told alerts."""
+        minute = epoch_seconds(now) // 60
+        for alert in opened:
+            if alert.action is not Action.CLOSED:
+                at = (alert.finding.key, alert.finding.version)
+                self.episodes.open[at] = Episode(
+                    name=alert.episode, finding=alert.finding, opened=epoch_seconds(alert.at) // 60, last=minute
+                )
+
+    def readiness(self, now: datetime) -> Readiness:
+        """Say whether the detector is ready, and what stands in for it while it is not."""
+        hours = self._history_minutes(epoch_seconds(now) // 60) / _HOUR
+        scorer, _ = self._scorer(epoch_seconds(now) // 60)
+        if scorer is self.baseline:
+            needed = self.options.warm_up_hours
+            text = f"not ready: {hours:.0f} h of history, {needed} h are needed; a calibrated baseline stands in"
+            return Readiness(ready=False, scorer=scorer.name, text=text, history_hours=hours)
+        return Readiness(ready=True, scorer=scorer.name, text=f"ready on {hours:.0f} h of history", history_hours=hours)
+
+    def train(self, now: datetime) -> Training:
+        """Grow the forest again on incident-free history and calibrate the thresholds; keep the old ones if that fails."""
+        minute = epoch_seconds(now) // 60
+        self._peaks.prune(minute)
+        rows = self._training_rows()
+        forest = ForestScorer(seed=self.options.seed)
+        forest.fit(rows)
+        baseline = SurpriseBaseline()
+        baseline.fit(rows)
+        accepted = forest.ready and bool(np.ptp(forest.score(rows)) > 0)
+        if accepted:
+            self.forest, self.baseline = forest, baseline
+        self.thresholds = self._calibrated(minute)
+        scorer, thresholds = self._scorer(minute)
+        text = "trained" if accepted else f"kept the old forest: {len(rows)} rows of history are too few"
+        return Training(
+            at=now,
+            rows=len(rows),
+            seed=self.options.seed,
+            scorer=scorer.name,
+            thresholds=thresholds,
+            blind=forest.blind,
+            accepted=accepted,
+            text=text,
+        )
+
+    def _look(self, rows: Sequence[UsageRow], now: datetime, *, speak: bool) -> list[Alert]:
+        minute = (epoch_seconds(now) - 1) // 60
+        for row in rows:
+            if row.region is not None:
+                self._regions[row.gateway] = row.region
+        self.state.add(rows)
+        candidates = self.state.look(minute, self.episodes.flagged())
+        alerts: list[Alert] = []
+        if candidates:
+            matrix = np.array([c.features for c in candidates], dtype=np.float64)
+            scorer, thresholds = self._scorer(minute)
+            if scorer.ready:
+                scores = scorer.score(matrix).tolist()
+                for candidate, score in zip(candidates, scores, strict=True):
+                    alert = self._judge(candidate, score, scorer, thresholds, now, speak=speak)
+                    if alert is not None:
+                        alerts.append(alert)
+        if speak:
+            alerts.extend(self.episodes.close_quiet(minute, now))
+        return alerts
+
+    def _judge(
+        self, candidate: Candidate, score: float, scorer: Scorer, thresholds: Thresholds, now: datetime, *, speak: bool
+    ) -> Alert | None:
+        key, version, minute = candidate.key, candidate.version, candidate.minute
+        threshold = thresholds.rollover if candidate.in_rollover else thresholds.rest
+        if (key, version) not in self.episodes.open:
+            self._peaks.add(key, minute, score, in_rollover=candidate.in_rollover)
+        if not self.episodes.wants(key, version, score, threshold):
+            self._remember(minute, candidate.features)
+            return None
+        if not speak:
+            return None
+        return self.episodes.judge(self._finding(candidate, score, scorer, threshold, now), minute)
+
+    def _finding(self, candidate: Candidate, score: float, scorer: Scorer, threshold: float, now: datetime) -> Finding:
+        verdict = judge(
+            self.state.keys[candidate.key],
+            candidate.version,
+            candidate.evidence,
+            candidate.life,
+            region_of=lambda gateway: self._regions.get(gateway, ""),
+            hides_reasons=self.state.hides_reasons,
+            now=candidate.minute,
+        )
+        opening = (candidate.key, candidate.version) not in self.episodes.open
+        return Finding(
+            key=candidate.key,
+            version=candidate.version,
+            at=now,
+            score=score,
+            threshold=threshold,
+            scorer=scorer.name,
+            cause=verdict.cause,
+            severity=severity(verdict),
+            started_at=from_epoch(verdict.since * 60),
+            text=sentence(candidate.version, verdict),
+            reason=verdict.reason,
+            failures=verdict.explanation.failures,
+            requests=verdict.explanation.requests,
+            callers=verdict.callers,
+            gateways=verdict.gateways,
+            in_rollover=candidate.in_rollover,
+            top_features=self._shares(candidate.features) if opening else (),
+            **self._place(candidate, verdict),
+        )
+
+    def _place(self, candidate: Candidate, verdict: Verdict) -> dict[str, str | None]:
+        scope = verdict.explanation.scope
+        gateway = verdict.explanation.name if scope is Scope.GATEWAY else None
+        region = verdict.explanation.name if scope is Scope.REGION else self._regions.get(gateway or "")
+        client, source = candidate.evidence.lead.who if verdict.callers == 1 else ("", "")
+        if scope is Scope.SOURCE:
+            source = verdict.explanation.name
+        return {"gateway": gateway, "region": region or None, "client": client or None, "source": source or None}
+
+    def _shares(self, features: tuple[float, ...]) -> tuple[FeatureShare, ...]:
+        return self.reranker.explain(features) if self.reranker is not None else ()
+
+    def _scorer(self, minute: int) -> tuple[Scorer, Thresholds]:
+        warm = self._history_minutes(minute) >= self.options.warm_up_hours * _HOUR
+        if warm and self.reranker is not None:
+            return self.reranker, self.thresholds or self.reranker.thresholds(self.options.budget)
+        if warm and self.forest.ready and self.thresholds is not None:
+            return self.forest, self.thresholds
+        return self.baseline, _COLD
+
+    def _calibrated(self, minute: int) -> Thresholds | None:
+        if self.reranker is None:
+            return None
+        return self.reranker.thresholds(self.options.budget)
+
+    def _history_minutes(self, minute: int) -> int:
+        return 0 if self.state.first_minute is None else max(0, minute + 1 - self.state.first_minute)
+
+    def _remember(self, minute: int, features: tuple[float, ...]) -> None:
+        self._history.append((minute, features))
+        if len(self._history) > 2 * _MAX_HISTORY_ROWS:
+            self._history = self._history[::2]
+
+    def _training_rows(self) -> Matrix:
+        rows = np.array([features for _, features in self._history], dtype=np.float64)
+        if self.reranker is not None:
+            rows = np.concatenate([rows.reshape(-1, self.reranker.reference.shape[1]), self.reranker.reference])
+        return rows

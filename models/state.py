@@ -1,0 +1,179 @@
+"""The fleet as the detector remembers it: fed with time-ordered aggregates, asked once a look for what failed just now."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from models.breakdown import Evidence, FleetView, LifeCycle, gather
+from models.features import vector
+from models.history import CREDENTIAL, ERROR, REASON_CLASS, KeyPast, Rates
+from models.observations import OK, KeyFacts, RolloverFacts, UsageRow, epoch_seconds
+
+_HOUR = 60
+_FROZEN_MINUTES = 48 * 60
+_NEIGHBOUR_MINUTES = 15
+_HABIT_MINIMUM = 20
+_HABIT_SHARE = 0.97
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A key version that failed for a known caller since the last look, with its features and their breakdown."""
+
+    key: str
+    version: int
+    minute: int
+    in_rollover: bool
+    life: LifeCycle
+    evidence: Evidence
+    features: tuple[float, ...]
+
+
+class FleetState:
+    """Incremental memory of all keys. Feed `add` in order of time (late rows are taken as they come), then `look`."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.keys: dict[str, KeyPast] = {}
+        self.first_minute: int | None = None
+        self.rows = 0
+        self._rates = Rates()
+        self._touched: set[tuple[str, int]] = set()
+        self._failing: deque[tuple[int, str, str]] = deque()
+        self._habits: dict[str, dict[str, int]] = {}
+        self._facts: dict[str, KeyFacts] = {}
+        self._expires: dict[tuple[str, int], int] = {}
+        self._settled_hour = -1
+        self._life: dict[tuple[str, int], LifeCycle] = {}
+
+    def register(self, facts: Iterable[KeyFacts]) -> None:
+        """Replace what the registry says of the given keys. Raises `ValueError` on a naive time."""
+        self._life.clear()
+        for key in facts:
+            self._facts[key.key] = key
+            for version in key.versions:
+                if version.expires_at is not None:
+                    self._expires[key.key, version.version] = epoch_seconds(version.expires_at) // 60
+                else:
+                    self._expires.pop((key.key, version.version), None)
+
+    def add(self, rows: Iterable[UsageRow]) -> None:
+        """Take in aggregates. Failures of one minute are taken before its successes, so that a retry counts as one."""
+        ordered = sorted(rows, key=_order)
+        if ordered and self.first_minute is None:
+            self.first_minute = ordered[0].bucket // 60
+        self.rows += len(ordered)
+        for row in ordered:
+            past = self.keys.get(row.key)
+            if past is None:
+                past = self.keys[row.key] = KeyPast()
+            minute = row.bucket // 60
+            if past.add(row):
+                self._touched.add((row.key, row.version))
+                kind = REASON_CLASS.get(row.reason, CREDENTIAL)
+                if kind in {CREDENTIAL, ERROR}:
+                    self._failing.append((minute, row.gateway, row.key))
+                    habit = self._habits.setdefault(row.gateway, {})
+                    habit[row.reason] = habit.get(row.reason, 0) + 1
+            if row.client is not None:
+                self._rates.add(minute, row.reason, row.requests)
+
+    def look(self, minute: int, flagged: AbstractSet[str]) -> list[Candidate]:
+        """Return what failed since the last look, as of a minute.
+
+        Args:
+            minute: the look, epoch minutes; rows of that minute and before have been added.
+            flagged: keys with an open episode: their hours are not learnt as normal.
+        """
+        if minute // _HOUR != self._settled_hour:
+            self._settled_hour = minute // _HOUR
+            self._rates.settle(minute, learn=True)
+            for name, past in self.keys.items():
+                past.rates.settle(minute, learn=name not in flagged and not self._frozen(name, minute))
+        if not self._touched:
+            return []
+        view = self._view(minute)
+        found = []
+        for name, number in sorted(self._touched):
+            past = self.keys[name]
+            evidence = gather(past, number, view, minute)
+            if evidence is None:
+                continue
+            life = self.life(name, number, minute)
+            features = tuple(vector(past, number, evidence, view, life, minute))
+            found.append(
+                Candidate(
+                    key=name,
+                    version=number,
+                    minute=minute,
+                    in_rollover=_in_rollover(life, minute),
+                    life=life,
+                    evidence=evidence,
+                    features=features,
+                )
+            )
+        self._touched.clear()
+        return found
+
+    def life(self, key: str, version: int, minute: int) -> LifeCycle:
+        """Return where a version stands: its newest rollover that has started, else the key's."""
+        rollover = self._rollover(key, version, minute)
+        expires = self._expires.get((key, version))
+        if rollover is None:
+            return LifeCycle(expires=expires)
+        role = "to" if rollover.to_version == version else "from" if rollover.from_version == version else ""
+        retired = None if rollover.retired_at is None else epoch_seconds(rollover.retired_at) // 60
+        return LifeCycle(
+            role=role,
+            started=epoch_seconds(rollover.started_at) // 60,
+            retired=retired if retired is not None and retired <= minute else None,
+            expires=expires,
+        )
+
+    def hides_reasons(self, gateway: str) -> bool:
+        """Tell whether a gateway gives one and the same reason for all its rejections of credentials."""
+        habit = self._habits.get(gateway, {})
+        total = sum(habit.values())
+        return total >= _HABIT_MINIMUM and max(habit.values()) >= _HABIT_SHARE * total
+
+    def _rollover(self, key: str, version: int, minute: int) -> RolloverFacts | None:
+        facts = self._facts.get(key)
+        if facts is None:
+            return None
+        started = [r for r in facts.rollovers if epoch_seconds(r.started_at) // 60 <= minute]
+        own = [r for r in started if version in {r.from_version, r.to_version}]
+        return max(own or started, key=lambda r: r.started_at, default=None)
+
+    def _frozen(self, key: str, minute: int) -> bool:
+        facts = self._facts.get(key)
+        if facts is None:
+            return False
+        ages = (minute - epoch_seconds(r.started_at) // 60 for r in facts.rollovers)
+        return any(0 <= age < _FROZEN_MINUTES for age in ages)
+
+    def _view(self, minute: int) -> FleetView:
+        while self._failing and self._failing[0][0] <= minute - _NEIGHBOUR_MINUTES:
+            self._failing.popleft()
+        by_gateway: dict[str, set[str]] = {}
+        for _, gateway, key in self._failing:
+            by_gateway.setdefault(gateway, set()).add(key)
+        requests = self._rates.requests + 1000.0
+        return FleetView(
+            rates={reason: n / requests for reason, n in self._rates.failures.items()},
+            keys_failing_at={g: len(keys) for g, keys in by_gateway.items()},
+            keys_failing=len(set().union(*by_gateway.values())) if by_gateway else 0,
+        )
+
+
+def _order(row: UsageRow) -> tuple[int, bool]:
+    return row.bucket, row.reason == OK
+
+
+def _in_rollover(life: LifeCycle, minute: int) -> bool:
+    """From the start to 48 h after it, or to the retirement, whichever is later (DESIGN section 8)."""
+    if life.started is None:
+        return False
+    return minute - life.started <= _FROZEN_MINUTES or life.retired is None

@@ -1,0 +1,120 @@
+"""The dice behind a fleet: each fleet draws its own constants from wide ranges, so that no model can learn one world."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+REALISTIC = "realistic"
+HARD = "hard"
+
+BENIGN_KINDS = (
+    "zombie",
+    "probe",
+    "typed_in",
+    "staging",
+    "bad_deployment",
+    "flapping",
+    "surge",
+    "onboarding",
+    "quota_burst",
+    "stuffing",
+    "blip",
+    "batch_noise",
+)
+"""Events per key that are nobody's failed rollover."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """One fleet's constants.
+
+    Rates are requests a minute, `benign_rates` events per key-day, `noise` the usual share of requests with a reason.
+    """
+
+    level: str
+    regions: int
+    gateways_per_region: int
+    median_rate: float
+    rate_sigma: float
+    callers_mean: float
+    batch_share: float
+    multi_region_share: float
+    night_depth: float
+    weekend_depth: float
+    hidden_gateway_share: float
+    hidden_reason: str
+    rollover_share: float
+    failing_share: float
+    overlap_days: float
+    switch_median_hours: float
+    switch_sigma: float
+    pod_ramp_minutes: float
+    first_retry_share: float
+    fallback_share: float
+    weak_share: float
+    retry_share: float
+    fault_hours: float
+    outage_rate: float
+    benign_rates: dict[str, float]
+    noise: dict[str, float]
+
+
+def draw_world(rng: np.random.Generator, level: str, failing_share: float | None = None) -> World:
+    """Draw a fleet's constants.
+
+    Args:
+        rng: source of the dice.
+        level: `realistic` or `hard` (weaker faults, more reasons hidden, more benign trouble).
+        failing_share: share of rollovers that fail; None for one in eight.
+
+    Raises:
+        ValueError: for an unknown level.
+    """
+    if level not in {REALISTIC, HARD}:
+        raise ValueError(f"unknown level {level!r}: expected {REALISTIC!r} or {HARD!r}")
+    hard = level == HARD
+
+    def span(low: float, high: float) -> float:
+        return float(rng.uniform(low, high))
+
+    def about(median: float, sigma: float) -> float:
+        return float(median * np.exp(rng.normal(0.0, sigma)))
+
+    base = about(0.02 if hard else 0.012, 0.4)
+    return World(
+        level=level,
+        regions=int(rng.integers(2, 5)),
+        gateways_per_region=int(rng.integers(2, 5)),
+        median_rate=about(0.22, 0.35),
+        rate_sigma=span(0.9, 1.5),
+        callers_mean=span(3.0, 9.0),
+        batch_share=span(0.05, 0.25),
+        multi_region_share=span(0.1, 0.5),
+        night_depth=span(0.2, 0.9),
+        weekend_depth=span(0.2, 1.0),
+        hidden_gateway_share=span(0.25, 0.75) if hard else span(0.0, 0.35),
+        hidden_reason=str(rng.choice(["unknown_credential", "other"])),
+        rollover_share=span(0.6, 0.9),
+        failing_share=0.125 if failing_share is None else failing_share,
+        overlap_days=span(1.0, 5.0),
+        switch_median_hours=span(1.0, 14.0),
+        switch_sigma=span(0.8, 1.6),
+        pod_ramp_minutes=about(8.0, 0.8),
+        first_retry_share=span(0.05, 0.4),
+        fallback_share=span(0.0, 0.3),
+        weak_share=span(0.45, 0.8) if hard else span(0.05, 0.3),
+        retry_share=span(0.1, 0.6),
+        fault_hours=span(2.0, 7.0),
+        outage_rate=span(0.02, 0.25),
+        benign_rates={kind: base * about(1.0, 0.7) for kind in BENIGN_KINDS},
+        noise={
+            "rate_limited": about(1.5e-3, 0.8),
+            "malformed": about(1.0e-3, 0.8),
+            "forbidden": about(3e-4, 0.8),
+            "unknown_credential": about(1e-4, 0.8),
+            "gateway_error": about(5e-4, 0.8),
+            "other": about(1e-4, 0.8),
+        },
+    )
