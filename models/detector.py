@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
+import sklearn
 
 from models.calibration import PeakBook, Thresholds
 from models.causes import Scope, Verdict, judge
@@ -59,6 +61,22 @@ class Training:
     blind: tuple[str, ...]
     accepted: bool
     text: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the record as plain JSON values, the libraries' versions beside it."""
+        return {
+            "at": self.at.isoformat(),
+            "rows": self.rows,
+            "seed": self.seed,
+            "scorer": self.scorer,
+            "threshold_rollover": self.thresholds.rollover,
+            "threshold_rest": self.thresholds.rest,
+            "false_episodes_per_1000_key_days": self.thresholds.expected,
+            "blind": list(self.blind),
+            "accepted": self.accepted,
+            "text": self.text,
+            "versions": {"scikit-learn": sklearn.__version__, "numpy": np.__version__},
+        }
 
 
 class Detector:

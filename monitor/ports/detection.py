@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from monitor.core.alerts import Alert
+from monitor.core.decision import Json
 from monitor.core.evidence import OpenIncident
 from monitor.core.registry import Registry
+from monitor.ports.outbox import Incident
 
 
 class MinuteUse(NamedTuple):
@@ -41,8 +43,11 @@ class FailureDetector(Protocol):
         """Take in stored history: the same, but nothing is opened or told."""
         ...
 
-    def train(self, now_ms: int) -> None:
-        """Learn from incident-free history so far; the old model is kept where the new one fails its checks."""
+    def train(self, now_ms: int) -> Mapping[str, Json]:
+        """Learn from incident-free history so far; the old model is kept where the new one fails its checks.
+
+        Returns the record of the training (`model_runs`): rows, seed, versions, thresholds, blind features.
+        """
         ...
 
     def not_ready(self, now_ms: int) -> str | None:
@@ -51,4 +56,12 @@ class FailureDetector(Protocol):
 
     def open_incidents(self) -> Sequence[tuple[str, OpenIncident]]:
         """Return the open incidents with their keys."""
+        ...
+
+    def restore(self, incidents: Sequence[Incident], now_ms: int) -> None:
+        """Take up incidents that were open when the process ended: they are not opened again, and will be resolved."""
+        ...
+
+    def changed_incidents(self) -> Sequence[Incident]:
+        """Return, once, the incidents opened, corrected, escalated or closed since the last call: to be stored."""
         ...
