@@ -23,6 +23,7 @@ class Day(NamedTuple):
 
 
 _WIDTH = len(Day._fields)
+_USES = Day._fields.index("uses")
 
 
 @dataclass(slots=True)
@@ -85,6 +86,11 @@ class Activity:
         """Yield the days from that one on."""
         for index in range(bisect_left(range(len(self)), day, key=self._day), len(self)):
             yield self[index]
+
+    def before(self, day: int) -> tuple[int, int]:
+        """Return (days, uses) before that day: unchanged as long as nothing arrives late for one of them."""
+        index = bisect_left(range(len(self)), day, key=self._day)
+        return index, sum(self._cells[_USES : index * _WIDTH : _WIDTH])
 
     def _day(self, index: int) -> int:
         return self._cells[index * _WIDTH]

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from monitor.core.activity import Activity
 from monitor.core.windows import CallerFacts
 
+NOBODY_ASKED = "nobody asked it"
+"""Why the detector's silence means nothing, until whoever holds the detector has said otherwise."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallerRecord:
@@ -105,7 +108,9 @@ class Telemetry:
     rejects: tuple[HourCount, ...] = ()
     sampled: tuple[HourCount, ...] = ()
     unregistered: tuple[CallerRecord, ...] = ()
-    """Callers whose credential has successes and is not in the registry."""
+    """Callers whose credential has successes and is not in the registry; `""` stands for successes without any."""
+    unregistered_gateways: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Where these credentials succeeded, as far as known: an unmanaged gateway excuses what succeeds only there."""
     clock_skew_ms: int | None = None
     """Difference between the database's clock and ours; `None` where it could not be measured."""
     replayed: bool = False
@@ -157,3 +162,4 @@ class KeyEvidence:
     changes: tuple[Change, ...] = ()
     state: str = "overlap"
     never_used_acknowledged_by: str | None = None
+    detector: str | None = NOBODY_ASKED

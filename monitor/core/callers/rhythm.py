@@ -1,0 +1,153 @@
+"""A caller's rhythm on one version, folded day by day: longest gap, sightings, hours of the week, uses since a moment.
+
+Days come in order of time and are exact at their ends; within a day we know half hours only. Where that leaves room,
+the answer errs to the patient side: gaps are rounded up, sightings and uses down, so nobody clears too early.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass, field
+from math import sqrt
+
+from monitor.core.activity import Day
+from monitor.core.instants import DAY_MS, HOUR_MS
+from monitor.core.windows import SLOT_MS
+
+SIGHTING_MS = 12 * HOUR_MS
+"""A sighting begins at least this long after the previous one began (contract: DESIGN §6)."""
+
+_WEEK_DAYS = 7
+_EPOCH_WEEKDAY = 3
+"""1 January 1970 was a Thursday; Monday is 0."""
+
+
+@dataclass(slots=True)
+class Rhythm:
+    """What the days so far say. `add` the next day; `copy` before adding one that may still change.
+
+    `since_ms` is the moment from which on `uses_since` counts half hours with use (the first success on the new
+    version), `None` where there is none.
+    """
+
+    since_ms: int | None = None
+    first_ms: int | None = None
+    last_ms: int | None = None
+    longest_gap_ms: int = 0
+    sightings: int = 0
+    sighting_ms: int | None = None
+    """When the latest sighting began, at the latest."""
+    gap_sum: float = 0.0
+    gap_square_sum: float = 0.0
+    active_slots: int = 0
+    uses_since: int = 0
+    first_since_ms: int | None = None
+    """When the first of `uses_since` happened, at the earliest."""
+    week: list[int] = field(default_factory=lambda: [0] * _WEEK_DAYS)
+    """Per day of the week (Monday first), the half hours in which it was ever served."""
+
+    def copy(self) -> Rhythm:
+        """Return an independent copy."""
+        made = copy(self)
+        made.week = self.week.copy()
+        return made
+
+    def add(self, day: Day) -> None:
+        """Take in the next day; days must come in order."""
+        if self.first_ms is None or self.last_ms is None:
+            self.first_ms = day.first_ms
+        else:
+            self.longest_gap_ms = max(self.longest_gap_ms, day.first_ms - self.last_ms)
+        self.last_ms = day.last_ms
+        if day.last_ms - day.first_ms > self.longest_gap_ms:
+            self.longest_gap_ms = max(self.longest_gap_ms, longest_gap_within(day))
+        self.active_slots += max(1, day.slots.bit_count())
+        self.week[(day.day + _EPOCH_WEEKDAY) % _WEEK_DAYS] |= day.slots
+        if day.slots:
+            self._sight(day)
+        if self.since_ms is not None and day.last_ms >= self.since_ms:
+            self._count_since(day, self.since_ms)
+
+    @property
+    def mean_sighting_gap_ms(self) -> float | None:
+        """Return the mean gap between sightings, or `None` before the second."""
+        return self.gap_sum / (self.sightings - 1) if self.sightings > 1 else None
+
+    @property
+    def variation(self) -> float | None:
+        """Return the coefficient of variation of the gaps between sightings; `None` without a gap, 0 with one.
+
+        By the sample deviation (Bessel): of the two usual estimates the one that calls fewer callers regular.
+        """
+        gaps = self.sightings - 1
+        if gaps <= 1:
+            return 0.0 if gaps == 1 else None
+        mean = self.gap_sum / gaps
+        variance = max(0.0, (self.gap_square_sum - gaps * mean * mean) / (gaps - 1))
+        return sqrt(variance) / mean
+
+    def _sight(self, day: Day) -> None:
+        if self.sighting_ms is None:
+            self._begin(_use_in(day, _lowest(day.slots)))
+        while self.sighting_ms is not None and (earliest := self.sighting_ms + SIGHTING_MS) <= day.last_ms:
+            slot = _slot_from(day, earliest)
+            if slot is None:
+                return
+            self._begin(_use_in(day, slot, earliest))
+
+    def _begin(self, at_ms: int) -> None:
+        if self.sighting_ms is not None:
+            gap = float(at_ms - self.sighting_ms)
+            self.gap_sum += gap
+            self.gap_square_sum += gap * gap
+        self.sighting_ms = at_ms
+        self.sightings += 1
+
+    def _count_since(self, day: Day, since_ms: int) -> None:
+        start = day.day * DAY_MS
+        if day.first_ms >= since_ms:
+            count, first = max(1, day.slots.bit_count()), day.first_ms
+        else:
+            skipped = (since_ms - start) // SLOT_MS + 1
+            rest = day.slots >> skipped
+            count = rest.bit_count()
+            first = start + (skipped + _lowest(rest)) * SLOT_MS
+        if count:
+            self.uses_since += count
+            if self.first_since_ms is None:
+                self.first_since_ms = first
+
+
+def longest_gap_within(day: Day) -> int:
+    """Return the longest gap between two uses of a day, rounded up by an hour at most."""
+    start = day.day * DAY_MS
+    used = day.slots | 1 << (day.first_ms - start) // SLOT_MS | 1 << (day.last_ms - start) // SLOT_MS
+    low = _lowest(used)
+    empty = max(map(len, f"{used >> low:b}".split("1")))
+    return min(day.last_ms - day.first_ms, (empty + 2) * SLOT_MS)
+
+
+def _slot_from(day: Day, earliest_ms: int) -> int | None:
+    """Return the first half hour in which a served use at or after the moment is certain."""
+    start, first = day.day * DAY_MS, 0
+    if earliest_ms > start:
+        at = (earliest_ms - start) // SLOT_MS
+        if day.slots >> at & 1 and any(
+            end >= earliest_ms and (end - start) // SLOT_MS == at for end in (day.first_ms, day.last_ms)
+        ):
+            return at
+        first = at + 1
+    later = day.slots >> first
+    return first + _lowest(later) if later else None
+
+
+def _lowest(bits: int) -> int:
+    return (bits & -bits).bit_length() - 1
+
+
+def _use_in(day: Day, slot: int, earliest_ms: int = 0) -> int:
+    """Return when the first use in that half hour (from a moment on) happened, at the latest."""
+    start = day.day * DAY_MS
+    if (day.first_ms - start) // SLOT_MS == slot and day.first_ms >= earliest_ms:
+        return day.first_ms
+    return min(day.last_ms, start + (slot + 1) * SLOT_MS - 1)
