@@ -254,10 +254,16 @@ def _first_served_after(record: CallerRecord, moment_ms: int) -> int:
 
 def _next_expected(rhythm: Rhythm, last_used: int) -> int:
     """Return when the next use is expected: by the mean gap of a steady rhythm, else by the hours of its week."""
-    mean = rhythm.mean_sighting_gap_ms
+    mean = rhythm.at_latest.mean_gap_ms
     variation = rhythm.variation
-    begun = rhythm.sighting_ms
-    if mean is not None and begun is not None and mean > DAY_MS * 0.8 and (variation or 0) <= REGULAR_VARIATION:
+    begun = rhythm.at_latest.begun_ms
+    if (
+        mean is not None
+        and begun is not None
+        and mean > DAY_MS * 0.8
+        and variation is not None
+        and variation <= REGULAR_VARIATION
+    ):
         return max(last_used + 1, begun + _calendar(int(mean)))
     first = last_used if rhythm.first_ms is None else rhythm.first_ms
     typical = (last_used - first) // max(1, rhythm.active_slots - 1)
@@ -295,7 +301,7 @@ def _requests_per_day(old: Sequence[CallerRecord], rhythm: Rhythm, first_ms: int
     week = sum(1 for _ in _days(old, last_ms // DAY_MS - _RECENT_DAYS + 1))
     if week < _RECENT_SIGHTINGS and rhythm.sightings > 1:
         days = _LONG_DAYS
-    span = min(days, max(1.0, (last_ms - first_ms) / DAY_MS + (rhythm.mean_sighting_gap_ms or 0) / DAY_MS))
+    span = min(days, max(1.0, (last_ms - first_ms) / DAY_MS + (rhythm.at_latest.mean_gap_ms or 0) / DAY_MS))
     uses = sum(day.uses for record in old for day in record.activity.since(last_ms // DAY_MS - days + 1))
     return round(uses / span, 3)
 

@@ -22,6 +22,67 @@ _EPOCH_WEEKDAY = 3
 """1 January 1970 was a Thursday; Monday is 0."""
 
 
+_DISAGREEMENT = 0.05
+"""A caller that never rests is counted every 12 h in one reading and every 12.5 h in the other."""
+
+
+@dataclass(slots=True)
+class Sightings:
+    """Sightings, counted from the first on: each use as late (or as early) within its half hour as it can have been."""
+
+    late: bool
+    count: int = 0
+    begun_ms: int | None = None
+    """When the latest one began."""
+    gap_sum: float = 0.0
+    gap_square_sum: float = 0.0
+
+    def add(self, day: Day) -> None:
+        """Take in the next day with a served use."""
+        if self.begun_ms is None:
+            self._begin(self._at(day, _lowest(day.slots), 0))
+        while self.begun_ms is not None and (earliest := self.begun_ms + SIGHTING_MS) <= day.last_ms:
+            slot = _slot_from(day, earliest, certain=self.late)
+            if slot is None:
+                return
+            self._begin(self._at(day, slot, earliest))
+
+    @property
+    def mean_gap_ms(self) -> float | None:
+        """Return the mean gap, or `None` before the second sighting."""
+        return self.gap_sum / (self.count - 1) if self.count > 1 else None
+
+    @property
+    def variation(self) -> float | None:
+        """Return the coefficient of variation of the gaps; `None` without a gap, 0 with one.
+
+        By the sample deviation (Bessel): of the two usual estimates the one that calls fewer callers regular.
+        """
+        gaps = self.count - 1
+        if gaps <= 1:
+            return 0.0 if gaps == 1 else None
+        mean = self.gap_sum / gaps
+        variance = max(0.0, (self.gap_square_sum - gaps * mean * mean) / (gaps - 1))
+        return sqrt(variance) / mean
+
+    def _begin(self, at_ms: int) -> None:
+        if self.begun_ms is not None:
+            gap = float(at_ms - self.begun_ms)
+            self.gap_sum += gap
+            self.gap_square_sum += gap * gap
+        self.begun_ms = at_ms
+        self.count += 1
+
+    def _at(self, day: Day, slot: int, earliest_ms: int) -> int:
+        """Return when the first use in that half hour (from a moment on) happened, at the latest or the earliest."""
+        start = day.day * DAY_MS
+        if (day.first_ms - start) // SLOT_MS == slot and day.first_ms >= earliest_ms:
+            return day.first_ms
+        if self.late:
+            return min(day.last_ms, start + (slot + 1) * SLOT_MS - 1)
+        return max(earliest_ms, start + slot * SLOT_MS)
+
+
 @dataclass(slots=True)
 class Rhythm:
     """What the days so far say. `add` the next day; `copy` before adding one that may still change.
@@ -34,11 +95,8 @@ class Rhythm:
     first_ms: int | None = None
     last_ms: int | None = None
     longest_gap_ms: int = 0
-    sightings: int = 0
-    sighting_ms: int | None = None
-    """When the latest sighting began, at the latest."""
-    gap_sum: float = 0.0
-    gap_square_sum: float = 0.0
+    at_latest: Sightings = field(default_factory=lambda: Sightings(late=True))
+    at_earliest: Sightings = field(default_factory=lambda: Sightings(late=False))
     active_slots: int = 0
     uses_since: int = 0
     first_since_ms: int | None = None
@@ -50,6 +108,8 @@ class Rhythm:
         """Return an independent copy."""
         made = copy(self)
         made.week = self.week.copy()
+        made.at_latest = copy(self.at_latest)
+        made.at_earliest = copy(self.at_earliest)
         return made
 
     def add(self, day: Day) -> None:
@@ -64,44 +124,28 @@ class Rhythm:
         self.active_slots += max(1, day.slots.bit_count())
         self.week[(day.day + _EPOCH_WEEKDAY) % _WEEK_DAYS] |= day.slots
         if day.slots:
-            self._sight(day)
+            self.at_latest.add(day)
+            self.at_earliest.add(day)
         if self.since_ms is not None and day.last_ms >= self.since_ms:
             self._count_since(day, self.since_ms)
 
     @property
-    def mean_sighting_gap_ms(self) -> float | None:
-        """Return the mean gap between sightings, or `None` before the second."""
-        return self.gap_sum / (self.sightings - 1) if self.sightings > 1 else None
+    def sightings(self) -> int:
+        """Return how many sightings there were at least."""
+        return min(self.at_latest.count, self.at_earliest.count)
 
     @property
     def variation(self) -> float | None:
-        """Return the coefficient of variation of the gaps between sightings; `None` without a gap, 0 with one.
+        """Return the coefficient of variation of the gaps between sightings; `None` where it cannot be told.
 
-        By the sample deviation (Bessel): of the two usual estimates the one that calls fewer callers regular.
+        Half hours leave two readings, each use as late and as early as can be; where they disagree on how many
+        sightings there were, the rhythm is finer than we can see, and nothing may be concluded from it.
         """
-        gaps = self.sightings - 1
-        if gaps <= 1:
-            return 0.0 if gaps == 1 else None
-        mean = self.gap_sum / gaps
-        variance = max(0.0, (self.gap_square_sum - gaps * mean * mean) / (gaps - 1))
-        return sqrt(variance) / mean
-
-    def _sight(self, day: Day) -> None:
-        if self.sighting_ms is None:
-            self._begin(_use_in(day, _lowest(day.slots)))
-        while self.sighting_ms is not None and (earliest := self.sighting_ms + SIGHTING_MS) <= day.last_ms:
-            slot = _slot_from(day, earliest)
-            if slot is None:
-                return
-            self._begin(_use_in(day, slot, earliest))
-
-    def _begin(self, at_ms: int) -> None:
-        if self.sighting_ms is not None:
-            gap = float(at_ms - self.sighting_ms)
-            self.gap_sum += gap
-            self.gap_square_sum += gap * gap
-        self.sighting_ms = at_ms
-        self.sightings += 1
+        late, early = self.at_latest.variation, self.at_earliest.variation
+        most, least = self.at_earliest.count, self.at_latest.count
+        if late is None or early is None or abs(most - least) > max(1.0, _DISAGREEMENT * least):
+            return None
+        return max(late, early)
 
     def _count_since(self, day: Day, since_ms: int) -> None:
         start = day.day * DAY_MS
@@ -127,14 +171,13 @@ def longest_gap_within(day: Day) -> int:
     return min(day.last_ms - day.first_ms, (empty + 2) * SLOT_MS)
 
 
-def _slot_from(day: Day, earliest_ms: int) -> int | None:
-    """Return the first half hour in which a served use at or after the moment is certain."""
+def _slot_from(day: Day, earliest_ms: int, *, certain: bool) -> int | None:
+    """Return the first half hour in which a served use at or after the moment is certain (or possible)."""
     start, first = day.day * DAY_MS, 0
     if earliest_ms > start:
         at = (earliest_ms - start) // SLOT_MS
-        if day.slots >> at & 1 and any(
-            end >= earliest_ms and (end - start) // SLOT_MS == at for end in (day.first_ms, day.last_ms)
-        ):
+        ends = [end for end in (day.first_ms, day.last_ms) if (end - start) // SLOT_MS == at]
+        if day.slots >> at & 1 and (not certain or any(end >= earliest_ms for end in ends)):
             return at
         first = at + 1
     later = day.slots >> first
@@ -143,11 +186,3 @@ def _slot_from(day: Day, earliest_ms: int) -> int | None:
 
 def _lowest(bits: int) -> int:
     return (bits & -bits).bit_length() - 1
-
-
-def _use_in(day: Day, slot: int, earliest_ms: int = 0) -> int:
-    """Return when the first use in that half hour (from a moment on) happened, at the latest."""
-    start = day.day * DAY_MS
-    if (day.first_ms - start) // SLOT_MS == slot and day.first_ms >= earliest_ms:
-        return day.first_ms
-    return min(day.last_ms, start + (slot + 1) * SLOT_MS - 1)
