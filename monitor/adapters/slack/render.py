@@ -21,6 +21,7 @@ ACKNOWLEDGE, SNOOZE, EVIDENCE = "rollwatch_acknowledge", "rollwatch_snooze", "ro
 MAX_SOURCES = 10
 _MAX_BLOCKERS = 5
 _BAR = 20
+_FULL, _EMPTY = "\u2588", "\u2591"
 _SPARKS = "\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
 _VERDICTS = {
     "GO": ("\U0001f7e2", "may be retired now"),
@@ -198,7 +199,8 @@ def _progress(progress: Mapping[str, Json]) -> str:
     if not callers:
         return "no callers known"
     full = int(_BAR * cleared / callers)
-    return f"`{'\u2588' * full}{'\u2591' * (_BAR - full)}` {cleared:.0f} of {callers:.0f}"
+    bar = _FULL * full + _EMPTY * (_BAR - full)
+    return f"`{bar}` {cleared:.0f} of {callers:.0f}"
 
 
 def _share(share: Json) -> str:
