@@ -50,9 +50,7 @@ class Activity:
 
     def __iter__(self) -> Iterator[Day]:
         """Yield the days in order of time."""
-        cells = self._cells
-        for at in range(0, len(cells), _WIDTH):
-            yield Day(*cells[at : at + _WIDTH])
+        return _days(self._cells)
 
     def __getitem__(self, index: int) -> Day:
         """Return one day; negative indices count from the end."""
@@ -64,11 +62,7 @@ class Activity:
     def add(self, new: Day) -> None:
         """Merge one day into its place; cheap at the end, where nearly all belong."""
         cells = self._cells
-        index = (
-            len(self)
-            if not cells or cells[-_WIDTH] < new.day
-            else bisect_left(range(len(self)), new.day, key=self._day)
-        )
+        index = len(self) if not cells or cells[-_WIDTH] < new.day else self._index(new.day)
         at = index * _WIDTH
         if at < len(cells) and cells[at] == new.day:
             cells[at + 1] = min(cells[at + 1], new.first_ms)
@@ -84,13 +78,21 @@ class Activity:
 
     def since(self, day: int) -> Iterator[Day]:
         """Yield the days from that one on."""
-        for index in range(bisect_left(range(len(self)), day, key=self._day), len(self)):
-            yield self[index]
+        return _days(self._cells[self._index(day) * _WIDTH :])
 
     def before(self, day: int) -> tuple[int, int]:
         """Return (days, uses) before that day: unchanged as long as nothing arrives late for one of them."""
-        index = bisect_left(range(len(self)), day, key=self._day)
+        index = self._index(day)
         return index, sum(self._cells[_USES : index * _WIDTH : _WIDTH])
 
-    def _day(self, index: int) -> int:
-        return self._cells[index * _WIDTH]
+    def after(self, day: int) -> tuple[int, int]:
+        """Return (days, uses) from that day on."""
+        index = self._index(day)
+        return len(self) - index, sum(self._cells[index * _WIDTH + _USES :: _WIDTH])
+
+    def _index(self, day: int) -> int:
+        return bisect_left(self._cells[::_WIDTH], day)
+
+
+def _days(cells: array[int]) -> Iterator[Day]:
+    return map(Day._make, zip(*[iter(cells)] * _WIDTH, strict=True))

@@ -21,6 +21,7 @@ _PROCESS_FACTOR = 12
 IRREGULAR_FACTOR = 3
 IRREGULAR_SIGHTINGS = 10
 REGULAR_VARIATION = 0.2
+_DAILY_MS = 20 * HOUR_MS
 _LOOK_FOR_RETURN_MS = 10 * DAY_MS
 _RECENT_DAYS, _RECENT_SIGHTINGS, _LONG_DAYS = 7, 4, 100
 
@@ -298,11 +299,11 @@ def _next_in_week(week: Sequence[int], from_ms: int) -> int:
 def _requests_per_day(old: Sequence[CallerRecord], rhythm: Rhythm, first_ms: int, last_ms: int) -> float:
     """Return its uses a day as it used to be: over its last week where that is typical, else over 100 days."""
     days = _RECENT_DAYS
-    week = sum(1 for _ in _days(old, last_ms // DAY_MS - _RECENT_DAYS + 1))
+    week = max(record.activity.after(last_ms // DAY_MS - _RECENT_DAYS + 1)[0] for record in old)
     if week < _RECENT_SIGHTINGS and rhythm.sightings > 1:
         days = _LONG_DAYS
     span = min(days, max(1.0, (last_ms - first_ms) / DAY_MS + (rhythm.at_latest.mean_gap_ms or 0) / DAY_MS))
-    uses = sum(day.uses for record in old for day in record.activity.since(last_ms // DAY_MS - days + 1))
+    uses = sum(record.activity.after(last_ms // DAY_MS - days + 1)[1] for record in old)
     return round(uses / span, 3)
 
 

@@ -6,7 +6,6 @@ the answer errs to the patient side: gaps are rounded up, sightings and uses dow
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import dataclass, field
 from math import sqrt
 
@@ -36,6 +35,10 @@ class Sightings:
     """When the latest one began."""
     gap_sum: float = 0.0
     gap_square_sum: float = 0.0
+
+    def copy(self) -> Sightings:
+        """Return an independent copy."""
+        return Sightings(self.late, self.count, self.begun_ms, self.gap_sum, self.gap_square_sum)
 
     def add(self, day: Day) -> None:
         """Take in the next day with a served use."""
@@ -106,11 +109,18 @@ class Rhythm:
 
     def copy(self) -> Rhythm:
         """Return an independent copy."""
-        made = copy(self)
-        made.week = self.week.copy()
-        made.at_latest = copy(self.at_latest)
-        made.at_earliest = copy(self.at_earliest)
-        return made
+        return Rhythm(
+            self.since_ms,
+            self.first_ms,
+            self.last_ms,
+            self.longest_gap_ms,
+            self.at_latest.copy(),
+            self.at_earliest.copy(),
+            self.active_slots,
+            self.uses_since,
+            self.first_since_ms,
+            self.week.copy(),
+        )
 
     def add(self, day: Day) -> None:
         """Take in the next day; days must come in order."""

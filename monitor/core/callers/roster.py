@@ -12,13 +12,14 @@ from hashlib import sha256
 
 from monitor.core.activity import Day
 from monitor.core.callers.profile import Folded, profile
-from monitor.core.callers.standing import Rules, Standing, covers, stand
+from monitor.core.callers.standing import FOREVER_MS, Rules, Standing, covers, stand
 from monitor.core.coverage import Coverage, cover
-from monitor.core.decision import Blocker
+from monitor.core.decision import Blocker, CallerState
 from monitor.core.evidence import CallerRecord, Telemetry
 from monitor.core.instants import DAY_MS
 from monitor.core.policy import Policy
 from monitor.core.registry import Noise, Registry
+from monitor.core.windows import CallerFacts
 
 _Who = tuple[str | None, str | None]
 _Print = tuple[object, ...]
@@ -35,7 +36,18 @@ class Entry:
     blind_until_ms: int
     old: Sequence[CallerRecord]
     at_ms: int
+    remarkable: bool
+    """It failed on the new version once, or bore a time that cannot be trusted: C8 and C9 look at it."""
     blocker: Blocker | None = None
+
+
+@dataclass(slots=True)
+class _Grouped:
+    """Records by caller. Reused while the very same tuple of records is given: their facts may grow in place."""
+
+    callers: Sequence[CallerRecord]
+    old: dict[_Who, list[CallerRecord]]
+    new: dict[_Who, list[CallerRecord]]
 
 
 @dataclass(slots=True)
@@ -43,6 +55,7 @@ class _Page:
     rules: Rules
     entries: dict[_Who, Entry] = field(default_factory=dict)
     order: list[_Who] = field(default_factory=list)
+    grouped: _Grouped | None = None
 
 
 @dataclass(slots=True)
@@ -83,6 +96,9 @@ class Roster:
     """All callers of the old version, in the order of their names."""
 
     entries: tuple[Entry, ...]
+    uncleared: tuple[Entry, ...]
+    """Those that hold the gate."""
+    remarkable: tuple[Entry, ...]
 
     def __iter__(self) -> Iterator[Standing]:
         """Yield the standings in order."""
@@ -91,10 +107,6 @@ class Roster:
     def __len__(self) -> int:
         """Return the number of callers."""
         return len(self.entries)
-
-    def uncleared(self) -> list[Entry]:
-        """Return those that hold the gate."""
-        return [entry for entry in self.entries if not entry.standing.cleared]
 
     def digest(self) -> str:
         """Return SHA-256 over all callers' facts and standings, whatever order they arrived in."""
@@ -118,12 +130,19 @@ def survey(
     In a region a success elsewhere proves nothing, and a use without a region may have happened there.
     """
     page = (cache or CallerCache()).page(rollover, region, rules)
-    old, new = _grouped(callers, old_credentials, new_credentials, region)
+    grouped = page.grouped
+    if grouped is None or grouped.callers is not callers:
+        grouped = page.grouped = _grouped(callers, old_credentials, new_credentials, region)
     known = page.entries
     fresh = False
-    for who, records in old.items():
-        proofs = new.get(who, ())
+    strangers = 0
+    for who, records in grouped.old.items():
+        proofs = grouped.new.get(who, ())
         prints = _prints(records, proofs)
+        if not prints[0]:
+            # only ever rejected on the old version: it has nothing to lose there, and may be anybody
+            strangers += 1
+            continue
         entry = known.get(who)
         if (
             entry is None
@@ -134,14 +153,29 @@ def survey(
             or who[0] in rules.noise_of
         ):
             fresh = fresh or entry is None
+            if (
+                entry is not None
+                and entry.at_ms <= now_ms < entry.standing.holds_until_ms
+                and entry.blind_until_ms == blind_until_ms
+                and not entry.standing.noise
+                and who[0] not in rules.noise_of
+                and _only_proofs_grew(entry, prints, proofs)
+            ):
+                entry.prints = prints
+                continue
             known[who] = _entry(records, proofs, rules, now_ms, blind_until_ms, prints, entry)
-    if len(known) != len(old):
-        for gone in known.keys() - old.keys():
+    if len(known) != len(grouped.old) - strangers:
+        for gone in [who for who in known if not any(each.facts.accepted for each in grouped.old.get(who, ()))]:
             del known[gone]
         fresh = True
     if fresh:
         page.order = sorted(known, key=_by_name)
-    return Roster(entries=tuple(known[who] for who in page.order))
+    entries = tuple([known[who] for who in page.order])
+    return Roster(
+        entries=entries,
+        uncleared=tuple([entry for entry in entries if not entry.standing.cleared]),
+        remarkable=tuple([entry for entry in entries if entry.remarkable]),
+    )
 
 
 def _grouped(
@@ -149,7 +183,7 @@ def _grouped(
     old_credentials: frozenset[str],
     new_credentials: frozenset[str],
     region: str | None,
-) -> tuple[dict[_Who, list[CallerRecord]], dict[_Who, list[CallerRecord]]]:
+) -> _Grouped:
     old: dict[_Who, list[CallerRecord]] = {}
     new: dict[_Who, list[CallerRecord]] = {}
     for record in callers:
@@ -158,29 +192,50 @@ def _grouped(
                 old.setdefault((record.client, record.source), []).append(record)
         elif record.credential in new_credentials and (region is None or record.region == region):
             new.setdefault((record.client, record.source), []).append(record)
-    # whoever was only ever rejected on the old version has nothing to lose there, and may be anybody
-    strangers = [who for who, records in old.items() if not any(record.facts.accepted for record in records)]
-    for who in strangers:
-        del old[who]
-    return old, new
+    return _Grouped(callers=callers, old=old, new=new)
 
 
 def _prints(old: Sequence[CallerRecord], new: Sequence[CallerRecord]) -> _Print:
-    """Return what changes with every event of the caller: counts only grow."""
-    made: list[object] = []
-    for records in (old, new):
-        for record in records:
-            facts = record.facts
-            made += (
-                facts.accepted,
-                facts.served,
-                facts.rejected,
-                facts.first_accepted_ms,
-                facts.last_accepted_ms,
-                facts.last_rejected_ms,
-            )
-        made.append(len(records))
-    return tuple(made)
+    """Return what changes with every event of the caller (counts only grow): accepted on the old version first."""
+    if len(old) == 1 and len(new) == 1:
+        one, two = old[0].facts, new[0].facts
+        return (
+            one.accepted,
+            (one.served, one.rejected, one.first_accepted_ms, one.last_accepted_ms, one.last_rejected_ms),
+            (two.accepted, two.served, two.rejected, two.first_served_ms, two.last_served_ms, two.last_rejected_ms),
+        )
+    return (
+        sum([record.facts.accepted for record in old]),
+        tuple([_print(record.facts) for record in old]),
+        tuple([_print(record.facts) for record in new]),
+    )
+
+
+def _print(facts: CallerFacts) -> tuple[int | None, ...]:
+    return (
+        facts.accepted,
+        facts.served,
+        facts.rejected,
+        facts.first_accepted_ms,
+        facts.first_served_ms,
+        facts.last_accepted_ms,
+        facts.last_rejected_ms,
+    )
+
+
+def _only_proofs_grew(entry: Entry, prints: _Print, new: Sequence[CallerRecord]) -> bool:
+    """Return whether a migrated caller just went on using the new version, which changes nothing about it.
+
+    Its `new_last_ms` then stays as it was: exact as of the last look, which no answer depends on.
+    """
+    who = entry.standing.profile
+    return (
+        entry.standing.state is CallerState.MIGRATED
+        and entry.prints[:2] == prints[:2]
+        and min((each.facts.first_served_ms or FOREVER_MS for each in new), default=None) == who.new_first_ms
+        and max((each.facts.last_rejected_ms or 0 for each in new), default=0) == (who.new_failed_ms or 0)
+        and not who.fails_on_new
+    )
 
 
 def _entry(  # noqa: PLR0917 - the inner step of `survey`, called per caller: plain and fast
@@ -210,6 +265,7 @@ def _entry(  # noqa: PLR0917 - the inner step of `survey`, called per caller: pl
         blind_until_ms=blind_until_ms,
         old=old,
         at_ms=now_ms,
+        remarkable=who.new_failed_ms is not None or who.last_suspect_ms is not None,
     )
 
 

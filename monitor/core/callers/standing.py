@@ -21,24 +21,19 @@ class Standing:
     """A caller of the old version at one moment.
 
     clears_at_ms: when it clears if it does nothing any more, `None` where waiting never clears it; clears_by: which
-    condition that is. blind_until_ms: the end of the last coverage gap that its silence had to start after.
-    holds_until_ms: this standing is true until then, as long as nothing about the caller, the policy or the coverage
-    changes. `noise` is a registered noise within its cap: cleared, whatever its state.
+    condition that is. holds_until_ms: this standing is true until then, as long as nothing about the caller, the
+    policy or the coverage changes. noise: a registered noise within its cap. cleared: it does not hold the gate.
     """
 
     name: CallerName
     state: CallerState
     profile: Profile
     noise: bool
+    cleared: bool
     clears_at_ms: int | None
     clears_by: str
     holds_until_ms: int
     new_adopter: bool
-
-    @property
-    def cleared(self) -> bool:
-        """Return whether this caller does not hold the gate."""
-        return self.noise or self.state in CLEARED_STATES
 
     @property
     def flip_flop_ms(self) -> int | None:
@@ -93,6 +88,7 @@ def stand(who: Profile, rules: Rules, *, now_ms: int, blind_until_ms: int, noise
         state=state,
         profile=who,
         noise=noise,
+        cleared=noise or state in CLEARED_STATES,
         clears_at_ms=clears_at,
         clears_by=clears_by,
         holds_until_ms=min((at for at in changes if at is not None and at > now_ms), default=FOREVER_MS),

@@ -16,7 +16,7 @@ _ON_OLD = frozenset({CallerState.ACTIVE, CallerState.DRAINING, CallerState.DUE, 
 
 def blast_radius(look: Look) -> BlastRadius:
     """Return what would break if the old version were retired now: every caller that is not cleared."""
-    held = [entry.standing.profile for entry in look.roster.uncleared()]
+    held = [entry.standing.profile for entry in look.roster.uncleared]
     requests = sum(each.requests_per_day for each in held)
     everything = sum(each.accepted for each in look.evidence.last_day.values())
     share = requests / max(everything, requests) if requests else 0.0
@@ -43,7 +43,7 @@ def eta(look: Look, verdict: Verdict, blockers: Sequence[Blocker]) -> Eta:
 
 def _movement(look: Look, *, never: bool) -> EtaState:
     recent = look.now_ms - _MOVING_MS
-    held = [entry.standing for entry in look.roster.uncleared()]
+    held = [entry.standing for entry in look.roster.uncleared]
     using = [each for each in held if each.profile.last_sign_ms >= look.now_ms - look.policy.settle_ms]
     if not using and not never:
         return EtaState.WAITING
@@ -53,7 +53,7 @@ def _movement(look: Look, *, never: bool) -> EtaState:
 
 def progress(look: Look) -> Progress:
     """Return how much has moved."""
-    held = len(look.roster.uncleared())
+    held = len(look.roster.uncleared)
     old = sum(counts.accepted for name, counts in look.evidence.last_day.items() if name in look.old_credentials)
     new = sum(counts.accepted for name, counts in look.evidence.last_day.items() if name in look.new_credentials)
     return Progress(

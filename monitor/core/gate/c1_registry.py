@@ -16,11 +16,12 @@ CLAUSE = "C1"
 def registry(look: Look) -> Finding:
     """Judge the registry against what was seen. Rate limiting and gateway errors are no control: nothing was served."""
     old_first = old_last = new_last = None
-    for record in look.records_of(look.old_credentials):
-        old_first = earlier(old_first, record.facts.first_served_ms)
-        old_last = later(old_last, record.facts.last_served_ms)
-    for record in look.records_of(look.new_credentials, regional=True):
-        new_last = later(new_last, record.facts.last_served_ms)
+    for record in look.evidence.callers:
+        if record.credential in look.old_credentials:
+            old_first = earlier(old_first, record.facts.first_served_ms)
+            old_last = later(old_last, record.facts.last_served_ms)
+        elif record.credential in look.new_credentials and look.region in (None, record.region):
+            new_last = later(new_last, record.facts.last_served_ms)
     return finding(
         CLAUSE,
         [*_versions(look), *_old(look, old_first), *_new(look, new_last)],

@@ -18,7 +18,7 @@ def residual(look: Look) -> Finding:
     The window's first day counts whole when its last use is inside; of late arrivals at least one is certain.
     """
     uses: list[tuple[int, Entry]] = []
-    for entry in look.roster.uncleared():
+    for entry in look.roster.uncleared:
         who = entry.standing.profile
         if max(who.last_used_ms, who.last_arrival_ms or 0) >= look.window_from_ms:
             uses.append((max(1, _uses_in_window(entry, look.window_from_ms)), entry))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -18,11 +19,8 @@ _EXCUSED = frozenset({CallerState.MIGRATED, CallerState.WAIVED, CallerState.SUSP
 def callers(look: Look) -> Finding:
     """Judge every caller, and whether history reaches back far enough to know them all."""
     roster = look.roster
-    states: dict[str, int] = {}
-    for standing in roster:
-        label = "noise" if standing.noise else standing.state.value
-        states[label] = states.get(label, 0) + 1
-    held = [_held(look, entry) for entry in roster.uncleared()]
+    states = Counter(["noise" if each.noise else each.state.value for each in roster])
+    held = [_held(look, entry) for entry in roster.uncleared]
     old, new = f"v{look.rollover.from_version}", f"v{look.rollover.to_version}"
     found = finding(
         CLAUSE,

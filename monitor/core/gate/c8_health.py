@@ -73,7 +73,7 @@ def _rate(look: Look, now: RequestCounts, before: RequestCounts) -> Iterator[Tro
     Strangers who try a key (credential stuffing) and a single caller whose own fault has been found out are no fault
     of the new version.
     """
-    failing = [each for each in look.roster.entries if _failed_since(each, look.now_ms - DAY_MS)]
+    failing = [each for each in look.roster.remarkable if _failed_since(each, look.now_ms - DAY_MS)]
     explained = any(
         not each.holds_gate and each.version == look.rollover.to_version for each in look.evidence.incidents
     )
@@ -108,7 +108,7 @@ def _excused(entry: Entry) -> bool:
 
 
 def _failing(look: Look) -> Iterator[Trouble]:
-    for entry in look.roster.entries:
+    for entry in look.roster.remarkable:
         standing, who = entry.standing, entry.standing.profile
         failed = who.new_failed_ms
         if failed is None or failed < look.window_from_ms or not who.fails_on_new or _excused(entry):

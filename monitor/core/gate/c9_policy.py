@@ -73,7 +73,7 @@ def _clocks(look: Look) -> Iterator[Trouble]:
 
 def _suspect_times(look: Look) -> Iterator[Trouble]:
     """Uses of the old version at times ahead of their arrival: when they really happened, nobody knows."""
-    for entry in look.roster.entries:
+    for entry in look.roster.remarkable:
         standing = entry.standing
         at = standing.profile.last_suspect_ms
         if at is None or at < look.window_from_ms or standing.noise or standing.state in ("waived", "suspect"):
