@@ -1,0 +1,5 @@
+"""`python -m monitor` is `rollwatch`."""
+
+from monitor.cli import main
+
+main()
