@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -11,23 +10,12 @@ from sqlalchemy import Connection, Row, desc, insert, select
 
 from monitor.adapters.sql.metadata import get_meta, put_meta
 from monitor.adapters.sql.schema import records
+from monitor.core.chain import GENESIS, canonical_json, chain_hash
 from monitor.core.decision import Json
 from monitor.ports import AuditEntry
 
-_GENESIS = "0" * 64
 _HEAD = "audit_head"
 """The newest row's number and hash, beside the chain: without it, dropped newest rows would leave no trace."""
-
-
-def canonical(document: object) -> str:
-    """Return the one JSON text of a document: keys sorted, no spaces."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def entry_hash(*, seq: int, at_ms: int, kind: str, rollover: str | None, body: object, prev_hash: str) -> str:
-    """Return the hash of a row: SHA-256 over the canonical JSON of all its fields and the hash before it."""
-    row = {"seq": seq, "at_ms": at_ms, "kind": kind, "rollover": rollover, "body": body, "prev_hash": prev_hash}
-    return hashlib.sha256(canonical(row).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def append_audit(
@@ -35,11 +23,11 @@ def append_audit(
 ) -> AuditEntry:
     """Append a row. The transaction must be a write snapshot's: those stand in line."""
     head = get_meta(connection, _HEAD)
-    seq_text, prev_hash = head.split(":") if head else ("0", _GENESIS)
+    seq_text, prev_hash = head.split(":") if head else ("0", GENESIS)
     seq = int(seq_text) + 1
-    text = canonical(body)
+    text = canonical_json(body)
     plain = json.loads(text)
-    made = entry_hash(seq=seq, at_ms=at_ms, kind=kind, rollover=rollover, body=plain, prev_hash=prev_hash)
+    made = chain_hash(seq=seq, at_ms=at_ms, kind=kind, rollover=rollover, body=plain, prev=prev_hash)
     connection.execute(
         insert(records.audit).values(
             seq=seq, at_ms=at_ms, kind=kind, rollover=rollover, body=text, prev_hash=prev_hash, hash=made
@@ -78,13 +66,13 @@ def newest_entries(
 def faults(connection: Connection) -> list[str]:
     """Recompute the whole chain; return a sentence for each fault."""
     found: list[str] = []
-    prev_hash, seq = _GENESIS, 0
+    prev_hash, seq = GENESIS, 0
     decided: dict[int, tuple[str, str, str]] = {}
     query = select(records.audit).order_by(records.audit.c.seq)
     for row in connection.execution_options(yield_per=1000).execute(query):
         found.extend(_row_faults(row, seq, prev_hash, decided))
         prev_hash, seq = row.hash, row.seq
-    if (get_meta(connection, _HEAD) or f"0:{_GENESIS}") != f"{seq}:{prev_hash}":
+    if (get_meta(connection, _HEAD) or f"0:{GENESIS}") != f"{seq}:{prev_hash}":
         found.append(f"the ledger ends at row {seq}, which is not the one that was written last")
     stored = connection.execute(select(records.decisions).order_by(records.decisions.c.seq))
     found.extend(
@@ -106,9 +94,7 @@ def _row_faults(row: Row[Any], seq: int, prev_hash: str, decided: dict[int, tupl
     except ValueError:
         yield f"row {row.seq} was edited: its body is not JSON"
         return
-    own = entry_hash(
-        seq=row.seq, at_ms=row.at_ms, kind=row.kind, rollover=row.rollover, body=body, prev_hash=row.prev_hash
-    )
+    own = chain_hash(seq=row.seq, at_ms=row.at_ms, kind=row.kind, rollover=row.rollover, body=body, prev=row.prev_hash)
     if own != row.hash:
         yield f"row {row.seq} ({row.kind}) was edited: its hash is not that of its content"
     if row.kind == "decision":

@@ -28,7 +28,7 @@ def _texts(*names: str) -> tuple[Field, ...]:
 
 _SPAN = (Field("first_ms", _INT, Merge.MIN), Field("last_ms", _INT, Merge.MAX))
 
-_USAGE_SERIES = Upsert(
+USAGE_SERIES = Upsert(
     "usage_series",
     ("digest",),
     (
@@ -38,7 +38,7 @@ _USAGE_SERIES = Upsert(
         Field("bucket_seconds", "integer"),
     ),
 )
-_USAGE_POINTS = Upsert(
+USAGE_POINTS = Upsert(
     "usage_points",
     ("bucket_ms", "series_id"),
     (Field("bucket_ms", _INT), Field("requests", _INT, Merge.SUM)),
@@ -119,6 +119,7 @@ _FAILURE_SERIES = Upsert(
         Field("digest", _BYTES),
         Field("cred", _BYTES),
         *_texts("credential", "client", "source", "gateway", "region", "route", "method", "reason"),
+        Field("last_minute_ms", _INT, Merge.MAX),
     ),
 )
 _FAILURE_POINTS = Upsert(
@@ -176,8 +177,8 @@ def write_aggregate(connection: Connection, aggregate: Aggregate) -> None:
                 cell[0] += requests
             elif reason != Reason.RATE_LIMITED:
                 cell[1] += requests
-    _run(connection, _USAGE_SERIES, series.values())
-    _run(connection, _USAGE_POINTS, points, by=2)
+    _run(connection, USAGE_SERIES, series.values())
+    _run(connection, USAGE_POINTS, points, by=2)
     _run(connection, _CREDENTIAL_HOURS, [(*at, *cell) for at, cell in hours.items()])
 
     names = _write_callers(connection, aggregate, creds)
@@ -205,7 +206,9 @@ def write_aggregate(connection: Connection, aggregate: Aggregate) -> None:
     for failure, requests in aggregate.failures.items():
         minute_ms, *rest = failure
         name = digest(*rest)
-        failing[name] = (name, cred(failure.credential), *rest[:-1], str(failure.reason))
+        known = failing.get(name)
+        last_ms = minute_ms if known is None else max(known[-1], minute_ms)
+        failing[name] = (name, cred(failure.credential), *rest[:-1], str(failure.reason), last_ms)
         failures.append((minute_ms, requests, name))
     _run(connection, _FAILURE_SERIES, failing.values())
     _run(connection, _FAILURE_POINTS, failures, by=2)

@@ -29,7 +29,6 @@ from monitor.ports import ImportReport
 
 API = "api"
 """The source of what came by the API or the command line."""
-_TEXTS = ("kind", "id", "source")
 _ITEMS = Upsert(
     "registry_items",
     ("kind", "id"),
@@ -77,7 +76,8 @@ class RegistrySide:
 
     def put_key(self, key: Key, *, by: str, now_ms: int) -> ImportReport:
         """Add or replace one key (source `api`)."""
-        return self._replace([item_of("key", key, source=API, place=0)], source=API, whole=False, by=by, now_ms=now_ms)
+        item = item_of("key", key, source=API, place=0)
+        return self._replace([item], source=API, whole=False, by=by, now_ms=now_ms)
 
     def _replace(self, items: list[Item], *, source: str, whole: bool, by: str, now_ms: int) -> ImportReport:
         with self._db.in_turn() as connection:
@@ -89,7 +89,7 @@ class RegistrySide:
             moved = [item for at, item in given.items() if at in stored and _place(stored[at]) != _place(item)]
             number = revision(connection)[0]
             if not (gone or added or updated):
-                if moved and whole:
+                if moved:
                     write_items(connection, moved)
                 return ImportReport(changed=False, revision=number)
             after = {at: item for at, item in stored.items() if item not in gone} | given

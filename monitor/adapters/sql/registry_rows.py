@@ -27,7 +27,7 @@ KINDS: dict[str, type[Any]] = {
     "unmanaged": Unmanaged,
     "noise": Noise,
 }
-ENDED = frozenset({"rolled_back"})
+BACK_IN_USE = frozenset({"rolled_back"})
 """States in which the old version is in use again: a former retirement no longer counts."""
 
 
@@ -65,9 +65,7 @@ def items_of(registry: Registry, source: str) -> list[Item]:
     items: list[Item] = []
     taken: set[tuple[str, str]] = set()
     for place, (kind, entry) in enumerate(entries):
-        name = (
-            free_name(_natural_id(entry), {each for of, each in taken if of == kind}) if taken else _natural_id(entry)
-        )
+        name = free_name(natural_id(entry), {each for of, each in taken if of == kind}) if taken else natural_id(entry)
         taken.add((kind, name))
         items.append(item_of(kind, entry, name=name, source=source, place=place))
     return items
@@ -76,7 +74,7 @@ def items_of(registry: Registry, source: str) -> list[Item]:
 def item_of(kind: str, entry: Entry, *, source: str, place: int, name: str | None = None) -> Item:
     """Return one entry as an item."""
     body = msgspec.json.encode(entry, order="deterministic").decode()
-    return Item(kind=kind, id=name or _natural_id(entry), source=source, place=place, body=body)
+    return Item(kind=kind, id=name or natural_id(entry), source=source, place=place, body=body)
 
 
 def free_name(wanted: str, taken: Iterable[str]) -> str:
@@ -89,7 +87,8 @@ def free_name(wanted: str, taken: Iterable[str]) -> str:
     return name
 
 
-def _natural_id(entry: Entry) -> str:  # noqa: PLR0911 - one line a kind
+def natural_id(entry: Entry) -> str:  # noqa: PLR0911 - one line a kind
+    """Return the name by which an entry is told from others of its kind."""
     match entry:
         case Key(key=key):
             return key
@@ -144,7 +143,7 @@ def _stepped(rollover: Rollover, step: tuple[str, int | None] | None) -> Rollove
     if step is None:
         return rollover
     state, retired_at_ms = step
-    if state in ENDED:
+    if state in BACK_IN_USE:
         return replace(rollover, retired_at_ms=None)
     return rollover if retired_at_ms is None else replace(rollover, retired_at_ms=retired_at_ms)
 

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from monitor.adapters.sql.engine import Database
 from monitor.adapters.sql.ingest import IngestSide
+from monitor.adapters.sql.outbox import OutboxSide
+from monitor.adapters.sql.reading import ReadingSide
 from monitor.adapters.sql.registry import RegistryCache, RegistrySide
+from monitor.adapters.sql.snapshot import EvidenceSide
+from monitor.adapters.sql.tokens import TokenSide
+from monitor.adapters.sql.upkeep import Leading, UpkeepSide
 
 
-class SqlStore(IngestSide, RegistrySide):
+class SqlStore(IngestSide, EvidenceSide, RegistrySide, TokenSide, OutboxSide, ReadingSide, UpkeepSide):
     """The production store. Safe to share between threads; lazy: construction touches no database."""
 
     def __init__(self, url: str) -> None:
         """Prepare; nothing is connected yet. Raises `ConfigError` for a URL that names no such database."""
         self._db = Database(url)
         self._registry_cache = RegistryCache()
+        self._leading = Leading(self._db)
+
+    def wait(self) -> None:
+        """Block until the database answers."""
+        self._db.wait()
 
     def close(self) -> None:
         """Give back connections, files and leaderships."""
+        self._leading.close()
         self._db.dispose()
 
 
@@ -27,5 +38,5 @@ def open_store(url: str, *, wait: bool = False) -> SqlStore:
     """
     store = SqlStore(url)
     if wait:
-        store._db.wait()  # noqa: SLF001 - our own
+        store.wait()
     return store

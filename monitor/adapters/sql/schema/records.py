@@ -110,10 +110,19 @@ caller_states = Table(
     "caller_states",
     metadata,
     Column("digest", LargeBinary, primary_key=True),
+    text("key"),
+    Column("version", Integer, nullable=False),
+    text("client"),
+    text("source"),
     text("state"),
+    epoch_ms("longest_gap_ms", null=True),
     epoch_ms("at_ms"),
 )
-"""By the digest of (key, version, client, source)."""
+"""By the digest of (key, version, client, source); absent texts are empty here, for the join in `v_callers`.
+
+`longest_gap_ms` is there for callers with several credentials or regions, whose rows do not show it one by one.
+"""
+Index(None, caller_states.c.key, caller_states.c.version)
 
 incidents = Table(
     "incidents",

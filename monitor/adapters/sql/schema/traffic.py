@@ -148,6 +148,7 @@ failure_series = Table(
     text("route", null=True),
     text("method", null=True),
     text("reason"),
+    epoch_ms("last_minute_ms"),
     UniqueConstraint("digest"),
 )
 Index(None, failure_series.c.cred)

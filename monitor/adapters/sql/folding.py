@@ -1,0 +1,156 @@
+"""Folds what is old into what is small: fine buckets into hours, days of callers into packed rows, ledger rows.
+
+Each step takes rows out with `DELETE … RETURNING` and adds them elsewhere in the same transaction, so that a flush that
+arrives late meanwhile is neither lost nor counted twice. Steps are short: on SQLite ingest waits for each.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, select, update
+
+from monitor.adapters.sql.bulk import Field, Upsert
+from monitor.adapters.sql.caller_rows import packed, unpacked
+from monitor.adapters.sql.flush import USAGE_POINTS, USAGE_SERIES
+from monitor.adapters.sql.identity import digest
+from monitor.adapters.sql.rhythm import longest_gap_ms
+from monitor.adapters.sql.schema import traffic
+from monitor.core.activity import Activity, Day
+from monitor.core.instants import HOUR_MS, SECOND_MS
+
+_HOUR_SECONDS = HOUR_MS // SECOND_MS
+_SERIES_A_STEP = 200
+_CALLERS_A_STEP = 500
+_HISTORY = Upsert(
+    "caller_history",
+    ("caller_id",),
+    (Field("caller_id", "bigint"), Field("days", "bytea", sql="excluded.days")),
+)
+Step = Callable[[Connection], int]
+"""Does a part of the work in a transaction; returns how many rows went, 0 when nothing is left."""
+
+
+def fold_usage(before_ms: int) -> Step:
+    """Turn fine buckets of whole hours before that moment into hourly ones; sums stay as they are."""
+    series, points = traffic.usage_series.c, traffic.usage_points.c
+    old = (
+        select(traffic.usage_series)
+        .where(
+            series.bucket_seconds < _HOUR_SECONDS,
+            select(points.series_id).where(points.series_id == series.id, points.bucket_ms < before_ms).exists(),
+        )
+        .limit(_SERIES_A_STEP)
+    )
+
+    def step(connection: Connection) -> int:
+        rows = {row.id: row for row in connection.execute(old)}
+        if not rows:
+            return 0
+        taken = connection.execute(
+            delete(traffic.usage_points)
+            .where(points.series_id.in_(list(rows)), points.bucket_ms < before_ms)
+            .returning(points.series_id, points.bucket_ms, points.requests)
+        ).all()
+        hours: dict[tuple[bytes, int], int] = defaultdict(int)
+        made: dict[bytes, tuple[Any, ...]] = {}
+        for series_id, bucket_ms, requests in taken:
+            hourly = _hourly(rows[series_id])
+            made[hourly[0]] = hourly
+            hours[hourly[0], bucket_ms - bucket_ms % HOUR_MS] += requests
+        USAGE_SERIES.run(connection, sorted(made.values(), key=lambda row: row[0]))
+        USAGE_POINTS.run(connection, [(hour, requests, name) for (name, hour), requests in sorted(hours.items())])
+        return len(taken) - len(hours) or int(bool(taken))
+
+    return step
+
+
+def _hourly(row: Row[Any]) -> tuple[Any, ...]:
+    place = (row.credential, row.gateway, row.region, row.outcome, row.reason)
+    return (digest(*place, _HOUR_SECONDS), row.cred, *place, _HOUR_SECONDS)
+
+
+def fold_days(before_day: int) -> Step:
+    """Move callers' days before that one into their packed history."""
+    days, history = traffic.caller_days.c, traffic.caller_history.c
+    old = select(days.caller_id).distinct().where(days.day < before_day).limit(_CALLERS_A_STEP)
+
+    def step(connection: Connection) -> int:
+        callers = connection.execute(old).scalars().all()
+        if not callers:
+            return 0
+        taken = connection.execute(
+            delete(traffic.caller_days)
+            .where(days.caller_id.in_(callers), days.day < before_day)
+            .returning(days.caller_id, days.day, days.first_ms, days.last_ms, days.uses, days.slots)
+        ).all()
+        stored = connection.execute(select(history.caller_id, history.days).where(history.caller_id.in_(callers)))
+        activities = {caller: unpacked(blob) for caller, blob in stored}
+        for caller, *day in taken:
+            activities.setdefault(caller, Activity()).add(Day(*day))
+        _HISTORY.run(connection, [(caller, packed(activity)) for caller, activity in sorted(activities.items())])
+        return len(taken)
+
+    return step
+
+
+def renew_gaps(connection: Connection) -> int:
+    """Recompute longest gaps where use arrived hours late and may have filled one."""
+    table, days, history = traffic.callers.c, traffic.caller_days.c, traffic.caller_history.c
+    stale = select(table.id).where(table.gap_stale == 1).order_by(table.id).limit(_CALLERS_A_STEP).with_for_update()
+    callers = connection.execute(stale).scalars().all()
+    if not callers:
+        return 0
+    stored = connection.execute(select(history.caller_id, history.days).where(history.caller_id.in_(callers)))
+    activities = {caller: unpacked(blob) for caller, blob in stored}
+    recent = select(days.caller_id, days.day, days.first_ms, days.last_ms, days.uses, days.slots)
+    for caller, *day in connection.execute(recent.where(days.caller_id.in_(callers))):
+        activities.setdefault(caller, Activity()).add(Day(*day))
+    for caller in callers:
+        activity = activities.get(caller) or Activity()
+        gap_ms = longest_gap_ms((day.first_ms, day.last_ms, day.uses, day.slots) for day in activity)
+        connection.execute(update(traffic.callers).where(table.id == caller).values(longest_gap_ms=gap_ms, gap_stale=0))
+    return len(callers)
+
+
+def merge_ledger(connection: Connection) -> int:
+    """Merge rows that follow each other in one generation, epoch and mode; the tiling stays. Return how many went."""
+    table = traffic.ledger.c
+    rows = connection.execute(
+        select(traffic.ledger).order_by(table.topic, table.partition, table.generation, table.from_offset)
+    )
+    runs: list[list[Row[Any]]] = []
+    for row in rows:
+        if runs and _continues(runs[-1][-1], row):
+            runs[-1].append(row)
+        else:
+            runs.append([row])
+    gone = 0
+    for run in runs:
+        if len(run) > 1:
+            _merge_run(connection, run)
+            gone += len(run) - 1
+    return gone
+
+
+def _continues(before: Row[Any], row: Row[Any]) -> bool:
+    names = ("topic", "partition", "generation", "epoch", "backfill")
+    return before.to_offset == row.from_offset and all(getattr(before, each) == getattr(row, each) for each in names)
+
+
+def _merge_run(connection: Connection, run: list[Row[Any]]) -> None:
+    table, first, last = traffic.ledger.c, run[0], run[-1]
+    same = (table.topic == first.topic, table.partition == first.partition, table.generation == first.generation)
+    connection.execute(
+        delete(traffic.ledger).where(
+            *same, table.from_offset > first.from_offset, table.from_offset <= last.from_offset
+        )
+    )
+    sums = {name: sum(getattr(row, name) for row in run) for name in ("records", "aggregated", "unmapped", "rejected")}
+    connection.execute(
+        update(traffic.ledger)
+        .where(*same, table.from_offset == first.from_offset)
+        .values(to_offset=last.to_offset, applied_at_ms=last.applied_at_ms, **sums)
+    )
