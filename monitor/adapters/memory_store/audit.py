@@ -18,11 +18,13 @@ class AuditChain:
         """Start empty."""
         self._journal = journal
         self.rows: list[AuditEntry] = []
+        self._head = (0, GENESIS)
+        """The newest row's number and hash, beside the chain: dropped newest rows would leave no trace otherwise."""
 
     def append(self, kind: str, *, rollover: str | None, body: Mapping[str, Json], at_ms: int) -> AuditEntry:
         """Add a row."""
-        prev = self.rows[-1].hash if self.rows else GENESIS
-        seq = len(self.rows) + 1
+        last, prev = self._head
+        seq = last + 1
         plain: Mapping[str, Json] = json.loads(canonical_json(body))
         entry = AuditEntry(
             seq=seq,
@@ -34,6 +36,7 @@ class AuditChain:
             hash=chain_hash(seq=seq, at_ms=at_ms, kind=kind, rollover=rollover, body=plain, prev=prev),
         )
         self._journal.append(self.rows, entry)
+        self._journal.assign(self, "_head", (seq, entry.hash))
         return entry
 
     def newest(self, *, rollover: str | None, kind: str | None, limit: int) -> list[AuditEntry]:
@@ -59,4 +62,6 @@ class AuditChain:
             if own != row.hash:
                 found.append(f"row {row.seq} ({row.kind}) is not what was written")
             prev = row.hash
+        if self._head != (len(self.rows), prev):
+            found.append(f"the ledger ends at row {len(self.rows)}, and row {self._head[0]} was written last")
         return found

@@ -51,7 +51,7 @@ class Journal:
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """Let what is done inside stand, or take it back when it fails; a step within a step ends with the outer one."""
+        """Let what is done inside stand, or take it back when it fails; a step within is part of it."""
         mark = len(self._undo)
         self._depth += 1
         try:

@@ -1,0 +1,1 @@
+"""The behaviour suite of every store: memory, SQLite, PostgreSQL."""
