@@ -68,6 +68,8 @@ class Profile:
     overdue_ms: int
     requests_per_day: float
     returned_ms: int | None
+    week: tuple[int, ...]
+    """Per day of the week (Monday first), the half hours (bits) in which it was ever served on the old version."""
 
     @property
     def migrated_at_ms(self) -> int | None:
@@ -126,6 +128,7 @@ def profile(
         overdue_ms=max(expected, last_used + rhythm.longest_gap_ms),
         requests_per_day=_requests_per_day(old, rhythm, used.first_accepted_ms, last_used),
         returned_ms=_returned(old, new, proven.first_served_ms, last_used, policy),
+        week=tuple(rhythm.week),
     ), folded
 
 
@@ -258,13 +261,8 @@ def _next_expected(rhythm: Rhythm, last_used: int) -> int:
     mean = rhythm.at_latest.mean_gap_ms
     variation = rhythm.variation
     begun = rhythm.at_latest.begun_ms
-    if (
-        mean is not None
-        and begun is not None
-        and mean > DAY_MS * 0.8
-        and variation is not None
-        and variation <= REGULAR_VARIATION
-    ):
+    steady = variation is not None and variation <= REGULAR_VARIATION
+    if mean is not None and begun is not None and steady and mean > _DAILY_MS:
         return max(last_used + 1, begun + _calendar(int(mean)))
     first = last_used if rhythm.first_ms is None else rhythm.first_ms
     typical = (last_used - first) // max(1, rhythm.active_slots - 1)
