@@ -69,7 +69,7 @@ class ReadingSide:
             .where(_POINTS.bucket_ms >= from_ms, _POINTS.bucket_ms < to_ms)
             .order_by(_POINTS.bucket_ms, _SERIES.id)
         )
-        found = [(UsageKey(*row[:-1]), row[-1]) for row in self._rows(query, _SERIES.cred, credentials)]
+        found = [(UsageKey._make(row[:-1]), row[-1]) for row in self._rows(query, _SERIES.cred, credentials)]
         return found if credentials is None else sorted(found, key=lambda each: each[0].bucket_ms)
 
     def failure_cells(
@@ -94,7 +94,7 @@ class ReadingSide:
             .where(points.minute_ms >= from_ms, points.minute_ms < to_ms)
             .order_by(points.minute_ms, series.id)
         )
-        found = [(FailureKey(*row[:-1]), row[-1]) for row in self._rows(query, series.cred, credentials)]
+        found = [(FailureKey._make(row[:-1]), row[-1]) for row in self._rows(query, series.cred, credentials)]
         return found if credentials is None else sorted(found, key=lambda each: each[0].minute_ms)
 
     def _rows(
@@ -132,11 +132,8 @@ class ReadingSide:
         states = records.caller_states.c
         with self._db.reading() as connection:
             callers = callers_of_keys(connection, [key])[key]
-            versions = dict(
-                connection.execute(select(_CREDENTIALS.credential, _CREDENTIALS.version).where(_CREDENTIALS.key == key))
-                .tuples()
-                .all()
-            )
+            of_key = select(_CREDENTIALS.credential, _CREDENTIALS.version).where(_CREDENTIALS.key == key)
+            versions = {row.credential: row.version for row in connection.execute(of_key)}
             state_of = {
                 bytes(name): state
                 for name, state in connection.execute(select(states.digest, states.state).where(states.key == key))

@@ -48,7 +48,11 @@ class Item:
 
     def entry(self) -> Any:  # noqa: ANN401 - one of `Entry`, by its kind
         """Return the entry itself."""
-        return msgspec.json.decode(self.body, type=KINDS[self.kind])
+        entry = msgspec.json.decode(self.body, type=KINDS[self.kind])
+        if isinstance(entry, Rollover) and entry.policy:  # JSON has no tuples; values are frozen all through
+            policy = tuple((name, tuple(raw) if isinstance(raw, list) else raw) for name, raw in entry.policy)
+            return replace(entry, policy=policy)
+        return entry
 
 
 def items_of(registry: Registry, source: str) -> list[Item]:

@@ -143,7 +143,7 @@ class SqlSnapshot:
 
     def _acknowledged(self) -> dict[str, str]:
         table = records.acknowledgements.c
-        return dict(self._connection.execute(select(table.rollover, table.by)).tuples().all())
+        return {row.rollover: row.by for row in self._connection.execute(select(table.rollover, table.by))}
 
     # --- decisions
 

@@ -48,13 +48,10 @@ def read_telemetry(connection: Connection, now_ms: int, *, fine_window_ms: int, 
         history_start_ms=connection.execute(select(func.min(traffic.gateways.c.first_ms))).scalar_one_or_none(),
         fine_since_ms=fine_since_ms,
         partitions=tuple(partition_states(connection)),
-        expected_partitions=dict(
-            connection.execute(
-                select(traffic.topics.c.topic, traffic.topics.c.partitions).order_by(traffic.topics.c.topic)
-            )
-            .tuples()
-            .all()
-        ),
+        expected_partitions={
+            row.topic: row.partitions
+            for row in connection.execute(select(traffic.topics).order_by(traffic.topics.c.topic))
+        },
         gateways=tuple(_gateways(connection, since_ms, fine_since_ms)),
         gaps=tuple(_gaps(connection)),
         ledger_faults=tuple(ledger_faults(connection)),
