@@ -1,0 +1,1 @@
+"""The gate and all it decides by."""

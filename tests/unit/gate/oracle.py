@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from statistics import mean, stdev
 
@@ -28,10 +29,12 @@ def clears_at(uses: Sequence[Use], policy: Policy, *, blind_until: int = 0) -> t
     proofs = sorted(each.at for each in uses if each.credential == NEW and each.ok and each.served)
     failed = [each.at for each in uses if each.credential == NEW and not each.ok]
     last = max([used[-1], *tried])
-    longest = max((b - a for a, b in zip(used, used[1:], strict=False)), default=0)
+    longest = max((b - a for a, b in itertools.pairwise(used)), default=0)
     return (
         _migrated(used, last, longest, proofs, policy),
-        NEVER if failed and (not proofs or max(failed) > proofs[-1]) else _gone(uses, last, longest, policy, blind_until),
+        NEVER
+        if failed and (not proofs or max(failed) > proofs[-1])
+        else _gone(uses, last, longest, policy, blind_until),
     )
 
 
@@ -40,7 +43,7 @@ def _migrated(used: list[int], last: int, longest: int, proofs: list[int], polic
     if not after:
         return NEVER
     residual = [at for at in used if at >= proofs[0]]
-    gaps = [b - a for a, b in zip(residual, residual[1:], strict=False)] or [at - proofs[0] for at in residual]
+    gaps = [b - a for a, b in itertools.pairwise(residual)] or [at - proofs[0] for at in residual]
     silence = min(
         policy.quiet_window_ms,
         max(policy.settle_ms, int(policy.gap_factor * longest), int(12 * mean(gaps)) if gaps else 0),
@@ -50,7 +53,7 @@ def _migrated(used: list[int], last: int, longest: int, proofs: list[int], polic
 
 def _gone(uses: Sequence[Use], last: int, longest: int, policy: Policy, blind_until: int) -> int:
     seen = sightings([each.at for each in uses if each.credential == OLD and each.ok and each.served])
-    gaps = [b - a for a, b in zip(seen, seen[1:], strict=False)]
+    gaps = [b - a for a, b in itertools.pairwise(seen)]
     floor = max(policy.quiet_window_ms, policy.gone_after_ms)
     if len(seen) >= policy.min_sightings and gaps and (len(gaps) == 1 or stdev(gaps) / mean(gaps) <= 0.2):
         silence = max(floor, int(policy.gap_factor * longest))

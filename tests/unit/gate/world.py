@@ -98,7 +98,7 @@ class World:
     uses: list[Use] = field(default_factory=list)
     now: int = START + 30 * DAY_MS
     policy: Policy = field(default_factory=Policy)
-    registry: Registry = field(default_factory=lambda: registry())
+    registry: Registry = field(default_factory=lambda: registry())  # noqa: PLW0108 - defined below
     rollover: str = "r"
     telemetry: dict[str, object] = field(default_factory=dict)
     evidence: dict[str, object] = field(default_factory=dict)
