@@ -100,7 +100,11 @@ class Daemon:
         store = open_store(url)
         self._ends.callback(store.close)
         keeper = self._keeper = StoreKeeper(store=store, upgrade=lambda: upgrade(url))
-        judge = Judge(policy=settings.default_policy(), stale_after_ms=int(settings.watch.stale_after * SECOND_MS))
+        judge = Judge(
+            policy=settings.default_policy(),
+            stale_after_ms=int(settings.watch.stale_after * SECOND_MS),
+            two_person=settings.two_person,
+        )
 
         # HTTP first: the port is ours or nothing starts, and health is answered while the rest comes up.
         self.server = self._serve(store, judge)

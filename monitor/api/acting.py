@@ -127,11 +127,12 @@ def retire(
     return JSONResponse(done.decision.as_json(), status_code=STATUS_OF[done.decision.verdict.value])
 
 
-def _step(deps: Deps, operator: Operator, rollover: str, what: steps.Step, given: schemas.Step | None) -> Response:
+def _step(deps: Deps, operator: Operator, rollover: str, what: steps.Action, given: schemas.Step | None) -> Response:
     asked = given or schemas.Step()
     with writing(deps) as snapshot:
         done = steps.step(
             snapshot,
+            deps.judge,
             rollover,
             what,
             by=operator.named(asked.by),
@@ -147,37 +148,37 @@ StepBody = Annotated[schemas.Step | None, Body()]
 @router.post("/rollovers/{rollover}/freeze", response_model=schemas.Stepped, tags=["lifecycle"])
 def freeze(deps: Given, operator: Operator, rollover: RolloverId, given: StepBody = None) -> Response:
     """Freeze: from now on nobody may take the old version up."""
-    return _step(deps, operator, rollover, steps.Step.FREEZE, given)
+    return _step(deps, operator, rollover, steps.Action.FREEZE, given)
 
 
 @router.post("/rollovers/{rollover}/brownout", response_model=schemas.Stepped, tags=["lifecycle"])
 def brownout(deps: Given, operator: Operator, rollover: RolloverId, given: StepBody = None) -> Response:
     """Note that planned outages of the old version have begun (the gateway makes them)."""
-    return _step(deps, operator, rollover, steps.Step.BROWNOUT, given)
+    return _step(deps, operator, rollover, steps.Action.BROWNOUT, given)
 
 
 @router.post("/rollovers/{rollover}/disable", response_model=schemas.Stepped, tags=["lifecycle"])
 def disable(deps: Given, operator: Operator, rollover: RolloverId, given: StepBody = None) -> Response:
     """Note that the old version is switched off, and can be switched on again."""
-    return _step(deps, operator, rollover, steps.Step.DISABLE, given)
+    return _step(deps, operator, rollover, steps.Action.DISABLE, given)
 
 
 @router.post("/rollovers/{rollover}/enable", response_model=schemas.Stepped, tags=["lifecycle"])
 def enable(deps: Given, operator: Operator, rollover: RolloverId, given: StepBody = None) -> Response:
     """Note that the old version is switched on again."""
-    return _step(deps, operator, rollover, steps.Step.ENABLE, given)
+    return _step(deps, operator, rollover, steps.Action.ENABLE, given)
 
 
 @router.post("/rollovers/{rollover}/rollback", response_model=schemas.Stepped, tags=["lifecycle"])
 def rollback(deps: Given, operator: Operator, rollover: RolloverId, given: StepBody = None) -> Response:
     """Give the rollover up: callers go back to the old version."""
-    return _step(deps, operator, rollover, steps.Step.ROLLBACK, given)
+    return _step(deps, operator, rollover, steps.Action.ROLLBACK, given)
 
 
 @router.post("/rollovers/{rollover}/complete", response_model=schemas.Stepped, tags=["lifecycle"])
 def complete(deps: Given, operator: Operator, rollover: RolloverId, given: StepBody = None) -> Response:
     """Close a retired rollover: it is no longer watched."""
-    return _step(deps, operator, rollover, steps.Step.COMPLETE, given)
+    return _step(deps, operator, rollover, steps.Action.COMPLETE, given)
 
 
 @router.post("/rollovers/{rollover}/emergency", response_model=schemas.Stepped, tags=["lifecycle"])
@@ -191,6 +192,7 @@ def emergency(deps: Given, admin: Admin, rollover: RolloverId, given: schemas.Em
             by=admin.named(given.by),
             reason=given.reason,
             override_pin=given.override_pin,
+            approved_by=given.approved_by,
             now_ms=deps.clock.now_ms(),
         )
     return JSONResponse(done.as_json())

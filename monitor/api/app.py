@@ -27,14 +27,13 @@ def create_api(deps: Deps) -> FastAPI:
         title="Rollwatch",
         version=deps.version,
         description=_DESCRIPTION,
-        root_path=deps.prefix,
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
     )
     app.state.deps = deps
     install(app)
-    app.add_middleware(Everywhere, metrics=deps.metrics)
+    app.add_middleware(Everywhere, metrics=deps.metrics, prefix=deps.prefix)
     app.include_router(health.router)
     for router in (decisions.router, reading.router, acting.router):
         app.include_router(router, prefix="/v1")

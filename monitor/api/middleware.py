@@ -26,16 +26,19 @@ class _TooLargeError(Exception):
 class Everywhere:
     """A plain ASGI middleware, so that it also covers streams and answers made by handlers of exceptions."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
-        """Wrap the application."""
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, prefix: str = "") -> None:
+        """Wrap the application. `prefix` is cut off a path where the proxy has left it on."""
         self._app = app
         self._metrics = metrics
+        self._prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if self._prefix:
+            scope["root_path"] = self._prefix
         began = time.monotonic()
         status = 500
         started = False

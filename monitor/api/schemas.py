@@ -73,6 +73,7 @@ class Emergency(Given):
     reason: Reason
     by: Name | None = None
     override_pin: bool = False
+    approved_by: Name | None = None
 
 
 class Waive(Given):

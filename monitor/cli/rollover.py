@@ -14,7 +14,7 @@ from monitor.core.instants import SECOND_MS, parse_rfc3339, rfc3339
 
 if TYPE_CHECKING:
     from monitor.control.judge import Judge
-    from monitor.control.steps import Step, Stepped
+    from monitor.control.steps import Action, Stepped
     from monitor.ports import Snapshot
 
 app = typer.Typer(no_args_is_help=True, help="Rollovers: moving a key from one version to another.")
@@ -30,7 +30,11 @@ def _writing() -> Iterator[tuple[Snapshot, Judge]]:
     from monitor.control.judge import Judge  # noqa: PLC0415 - start-up time
 
     in_force = settings()
-    judge = Judge(policy=in_force.default_policy(), stale_after_ms=int(in_force.watch.stale_after * SECOND_MS))
+    judge = Judge(
+        policy=in_force.default_policy(),
+        stale_after_ms=int(in_force.watch.stale_after * SECOND_MS),
+        two_person=in_force.two_person,
+    )
     with opened_store(in_force) as store, store.snapshot(write=True) as snapshot:
         yield snapshot, judge
 
@@ -150,11 +154,11 @@ def show(rollover: Rollover, as_json: AsJson = False) -> None:
         typer.echo(line)
 
 
-def _step(rollover: str, what: Step, *, by: str | None, reason: str | None, as_json: bool) -> None:
+def _step(rollover: str, what: Action, *, by: str | None, reason: str | None, as_json: bool) -> None:
     from monitor.control import steps  # noqa: PLC0415 - start-up time
 
-    with _writing() as (snapshot, _):
-        done = steps.step(snapshot, rollover, what, by=who(by), reason=reason, now_ms=now_ms())
+    with _writing() as (snapshot, judge):
+        done = steps.step(snapshot, judge, rollover, what, by=who(by), reason=reason, now_ms=now_ms())
     _told(done, as_json=as_json)
 
 
@@ -166,43 +170,51 @@ def _told(done: Stepped, *, as_json: bool) -> None:
 
 
 @app.command()
+def brownout(rollover: Rollover, reason: Reason = None, by: By = None, as_json: AsJson = False) -> None:
+    """Note that planned outages of the old version have begun (the gateway makes them)."""
+    from monitor.control.steps import Action  # noqa: PLC0415 - start-up time
+
+    _step(rollover, Action.BROWNOUT, by=by, reason=reason, as_json=as_json)
+
+
+@app.command()
 def freeze(rollover: Rollover, reason: Reason = None, by: By = None, as_json: AsJson = False) -> None:
     """Allow no new caller of the old version any more: one that appears is a security matter."""
-    from monitor.control.steps import Step  # noqa: PLC0415 - start-up time
+    from monitor.control.steps import Action  # noqa: PLC0415 - start-up time
 
-    _step(rollover, Step.FREEZE, by=by, reason=reason, as_json=as_json)
+    _step(rollover, Action.FREEZE, by=by, reason=reason, as_json=as_json)
 
 
 @app.command()
 def disable(rollover: Rollover, reason: Reason = None, by: By = None, as_json: AsJson = False) -> None:
     """Note that the old version is switched off at the gateways, and can be switched on again (`enable`)."""
-    from monitor.control.steps import Step  # noqa: PLC0415 - start-up time
+    from monitor.control.steps import Action  # noqa: PLC0415 - start-up time
 
-    _step(rollover, Step.DISABLE, by=by, reason=reason, as_json=as_json)
+    _step(rollover, Action.DISABLE, by=by, reason=reason, as_json=as_json)
 
 
 @app.command()
 def enable(rollover: Rollover, reason: Reason = None, by: By = None, as_json: AsJson = False) -> None:
     """Note that the old version is switched on again."""
-    from monitor.control.steps import Step  # noqa: PLC0415 - start-up time
+    from monitor.control.steps import Action  # noqa: PLC0415 - start-up time
 
-    _step(rollover, Step.ENABLE, by=by, reason=reason, as_json=as_json)
+    _step(rollover, Action.ENABLE, by=by, reason=reason, as_json=as_json)
 
 
 @app.command()
 def rollback(rollover: Rollover, reason: Reason = None, by: By = None, as_json: AsJson = False) -> None:
     """Give the rollover up: callers go back to the old version."""
-    from monitor.control.steps import Step  # noqa: PLC0415 - start-up time
+    from monitor.control.steps import Action  # noqa: PLC0415 - start-up time
 
-    _step(rollover, Step.ROLLBACK, by=by, reason=reason, as_json=as_json)
+    _step(rollover, Action.ROLLBACK, by=by, reason=reason, as_json=as_json)
 
 
 @app.command()
 def complete(rollover: Rollover, reason: Reason = None, by: By = None, as_json: AsJson = False) -> None:
     """Close a retired rollover: it is no longer watched."""
-    from monitor.control.steps import Step  # noqa: PLC0415 - start-up time
+    from monitor.control.steps import Action  # noqa: PLC0415 - start-up time
 
-    _step(rollover, Step.COMPLETE, by=by, reason=reason, as_json=as_json)
+    _step(rollover, Action.COMPLETE, by=by, reason=reason, as_json=as_json)
 
 
 @app.command()
@@ -233,6 +245,9 @@ def emergency(  # noqa: PLR0917 - passed by name
     rollover: Rollover,
     reason: NeededReason,
     override_pin: Annotated[bool, typer.Option("--override-pin", help="Overrule a pin by name.")] = False,
+    approved_by: Annotated[
+        str | None, typer.Option("--approved-by", metavar="NAME", help="Who else agrees (two-person rule).")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without this it is only shown who will break.")] = False,
     by: By = None,
     as_json: AsJson = False,
@@ -247,7 +262,14 @@ def emergency(  # noqa: PLR0917 - passed by name
     with _writing() as (snapshot, judge):
         if yes:
             done = steps.emergency(
-                snapshot, judge, rollover, by=who(by), reason=reason, override_pin=override_pin, now_ms=now_ms()
+                snapshot,
+                judge,
+                rollover,
+                by=who(by),
+                reason=reason,
+                now_ms=now_ms(),
+                override_pin=override_pin,
+                approved_by=approved_by,
             )
             decision = done.decision
         else:

@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default_factory=_default_data_dir)
     pepper: SecretStr | None = None
     keys_file: Path | None = None
+    two_person: bool = False
     store: StoreSection = StoreSection()
     kafka: KafkaSection = KafkaSection()
     ingest: IngestSection = IngestSection()

@@ -47,8 +47,12 @@ class Judge:
     `last_registry` is the registry as it was last read: an answer without a database can still name key and versions.
     """
 
-    def __init__(self, *, policy: Policy, stale_after_ms: int) -> None:
-        """Remember what it goes by; a watch loop that last looked longer ago than `stale_after_ms` is dead."""
+    def __init__(self, *, policy: Policy, stale_after_ms: int, two_person: bool = False) -> None:
+        """Remember what it goes by; a watch loop that last looked longer ago than `stale_after_ms` is dead.
+
+        two_person: an override needs somebody else's approval.
+        """
+        self.two_person = two_person
         self._policy = policy
         self.stale_after_ms = stale_after_ms
         self.last_registry: Registry | None = None

@@ -1,7 +1,7 @@
-"""The steps of a rollover's life, each in a writing snapshot: allowed or not, by whom, and with which GO.
+"""The steps of a rollover's life, each in a writing snapshot: what the core allows is made, and recorded with a name.
 
-Raises `Conflict` where the state does not allow the step, `NotFound` for an unknown rollover. The state is compared and
-set by the store, so of many at once exactly one succeeds.
+Raises `Conflict` where a step is refused, `NotFound` for an unknown rollover. The state is compared and set by the
+store, so of many at once exactly one succeeds.
 """
 
 from __future__ import annotations
@@ -12,46 +12,34 @@ from enum import StrEnum
 
 from monitor.control.judge import Judge
 from monitor.control.ledger import DECISION_KIND, keep_answered
-from monitor.core.decision import Decision, Json, Verdict
-from monitor.core.instants import parse_rfc3339, rfc3339
+from monitor.core.decision import CallerName, Decision, Json, Verdict
+from monitor.core.instants import parse_rfc3339
 from monitor.core.registry import Rollover
+from monitor.core.rollover import Lifecycle, Override, Refusal, RefusalReason, Wish, propose
 from monitor.errors import Conflict
-from monitor.ports import Snapshot
+from monitor.ports import RolloverState, Snapshot
 
 
-class Step(StrEnum):
+class Action(StrEnum):
     """A step by its name in the API and on the command line."""
 
     FREEZE = "freeze"
     BROWNOUT = "brownout"
     DISABLE = "disable"
     ENABLE = "enable"
-    RETIRE = "retire"
-    EMERGENCY = "emergency"
     COMPLETE = "complete"
     ROLLBACK = "rollback"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """From which states a step leads where."""
-
-    to: str
-    before: frozenset[str]
-
-
-IN_USE = frozenset({"overlap", "frozen", "brownout", "disabled"})
-"""States in which the old version may still come back, and from which it may be retired."""
-RULES: Mapping[Step, Rule] = {
-    Step.FREEZE: Rule(to="frozen", before=frozenset({"overlap", "brownout"})),
-    Step.BROWNOUT: Rule(to="brownout", before=frozenset({"overlap", "frozen"})),
-    Step.DISABLE: Rule(to="disabled", before=frozenset({"overlap", "frozen", "brownout"})),
-    Step.ENABLE: Rule(to="frozen", before=frozenset({"disabled", "brownout"})),
-    Step.RETIRE: Rule(to="retired", before=IN_USE),
-    Step.EMERGENCY: Rule(to="retired", before=IN_USE | {"planned"}),
-    Step.COMPLETE: Rule(to="completed", before=frozenset({"retired"})),
-    Step.ROLLBACK: Rule(to="rolled_back", before=IN_USE | {"planned", "retired"}),
+LEADS_TO: Mapping[Action, Lifecycle] = {
+    Action.FREEZE: Lifecycle.FROZEN,
+    Action.BROWNOUT: Lifecycle.BROWNOUT,
+    Action.DISABLE: Lifecycle.DISABLED,
+    Action.ENABLE: Lifecycle.FROZEN,
+    Action.COMPLETE: Lifecycle.COMPLETED,
+    Action.ROLLBACK: Lifecycle.ROLLED_BACK,
 }
+_NO_REASON = "no reason was given"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +63,20 @@ class Stepped:
         }
 
 
-def step(snapshot: Snapshot, rollover: str, what: Step, *, by: str, reason: str | None, now_ms: int) -> Stepped:
+def step(
+    snapshot: Snapshot,
+    judge: Judge,
+    rollover: str,
+    action: Action,
+    *,
+    by: str,
+    reason: str | None,
+    now_ms: int,
+    override: Override | None = None,
+) -> Stepped:
     """Make a step that needs no GO."""
-    before = _allowed(snapshot, rollover, what, now_ms)
-    after = RULES[what].to
-    snapshot.transition(rollover, expected=before, to=after, by=by, reason=reason, now_ms=now_ms)
-    return Stepped(rollover=rollover, state=after, by=by, done=True)
+    wish = Wish(to=LEADS_TO[action], by=by, reason=reason or _NO_REASON, override=override)
+    return _make(snapshot, judge, snapshot.state(rollover, now_ms), wish, now_ms=now_ms, decision=None)
 
 
 def retire(
@@ -98,56 +94,38 @@ def retire(
     With `evidence_hash`, the GO of that hash must have been answered before and still be valid. Whatever is decided is
     written into the ledger; without GO nothing else is.
     """
-    before = _allowed(snapshot, rollover, Step.RETIRE, now_ms)
+    state = snapshot.state(rollover, now_ms)
     if evidence_hash is not None:
         _known_go(snapshot, rollover, evidence_hash, now_ms)
     decision = judge.decide_one(snapshot, rollover, now_ms=now_ms)
+    wish = Wish(to=Lifecycle.RETIRED, by=by, reason=reason)
+    done = _make(snapshot, judge, state, wish, now_ms=now_ms, decision=decision)
     keep_answered(snapshot, decision)
-    if decision.verdict is not Verdict.GO:
-        return Stepped(rollover=rollover, state=before, by=by, done=False, decision=decision)
-    after = RULES[Step.RETIRE].to
-    snapshot.transition(rollover, expected=before, to=after, by=by, reason=reason, now_ms=now_ms)
-    return Stepped(rollover=rollover, state=after, by=by, done=True, decision=decision)
+    return done
 
 
 def emergency(
-    snapshot: Snapshot, judge: Judge, rollover: str, *, by: str, reason: str, override_pin: bool, now_ms: int
+    snapshot: Snapshot,
+    judge: Judge,
+    rollover: str,
+    *,
+    by: str,
+    reason: str,
+    now_ms: int,
+    override_pin: bool = False,
+    approved_by: str | None = None,
 ) -> Stepped:
-    """Retire a compromised version whatever the gate says; what it says (who will break) is written down with it.
+    """Cut a compromised version off whatever the gate says; what it says (who will break) is written down with it.
 
     A pin vetoes this too, unless it is overruled by name, which is recorded.
     """
-    before = _allowed(snapshot, rollover, Step.EMERGENCY, now_ms)
-    registry = snapshot.registry()
-    it = registry.rollover_by_id[rollover]
-    pins = [
-        each
-        for each in registry.pins
-        if each.key == it.key and each.version == it.from_version and (each.until_ms is None or each.until_ms > now_ms)
-    ]
-    if pins and not override_pin:
-        raise Conflict(
-            f"{it.key} v{it.from_version} is pinned by {pins[0].by} ({pins[0].reason}); "
-            "unpin it, or overrule the pin by name (override_pin)"
-        )
+    state = snapshot.state(rollover, now_ms)
     decision = judge.decide_one(snapshot, rollover, now_ms=now_ms)
+    override = Override(by=by, reason=reason, approved_by=approved_by) if override_pin else None
+    wish = Wish(to=Lifecycle.EMERGENCY, by=by, reason=reason, override=override)
+    done = _make(snapshot, judge, state, wish, now_ms=now_ms, decision=decision)
     keep_answered(snapshot, decision)
-    after = RULES[Step.EMERGENCY].to
-    snapshot.audit(
-        "emergency",
-        rollover=rollover,
-        body={
-            "by": by,
-            "reason": reason,
-            "decision": decision.verdict.value,
-            "evidence_hash": decision.evidence_hash,
-            "overruled_pins": [{"by": each.by, "reason": each.reason} for each in pins],
-            "blast_radius": decision.blast_radius.as_json(),
-        },
-        at_ms=now_ms,
-    )
-    snapshot.transition(rollover, expected=before, to=after, by=by, reason=f"emergency: {reason}", now_ms=now_ms)
-    return Stepped(rollover=rollover, state=after, by=by, done=True, decision=decision)
+    return done
 
 
 def start(snapshot: Snapshot, rollover: Rollover, *, by: str, now_ms: int) -> bool:
@@ -159,16 +137,57 @@ def start(snapshot: Snapshot, rollover: Rollover, *, by: str, now_ms: int) -> bo
     return True
 
 
-def _allowed(snapshot: Snapshot, rollover: str, what: Step, now_ms: int) -> str:
-    """Return the state; raise `Conflict` where it does not allow the step."""
-    state = snapshot.state(rollover, now_ms)
-    rule = RULES[what]
-    if state.state not in rule.before:
-        since = f" since {rfc3339(state.since_ms)}" + (f", by {state.by}" if state.by else "")
-        raise Conflict(
-            f"rollover {rollover!r} is {state.state}{since}; {what} needs {' or '.join(sorted(rule.before))}"
-        )
-    return state.state
+def _make(
+    snapshot: Snapshot,
+    judge: Judge,
+    state: RolloverState,
+    wish: Wish,
+    *,
+    now_ms: int,
+    decision: Decision | None,
+) -> Stepped:
+    """Make a step as the core allows it. A refusal by the decision itself is an outcome; any other is a `Conflict`."""
+    it = state.rollover
+    proposed = propose(
+        wish,
+        state=state.state,
+        since_ms=state.since_ms,
+        rollover=it,
+        registry=snapshot.registry(),
+        policy=judge.policy_of(it),
+        now_ms=now_ms,
+        decision=decision,
+        still_rejected=_still_rejected(snapshot, state, now_ms) if wish.to is Lifecycle.COMPLETED else (),
+        two_person=judge.two_person,
+    )
+    if isinstance(proposed, Refusal):
+        held = decision is not None and decision.verdict is not Verdict.GO
+        if wish.to is Lifecycle.RETIRED and held and proposed.reason is not RefusalReason.WRONG_STATE:
+            return Stepped(rollover=it.id, state=state.state, by=wish.by, done=False, decision=decision)
+        raise Conflict(proposed.sentence)
+    snapshot.transition(
+        it.id, expected=proposed.expected.value, to=proposed.to.value, by=wish.by, reason=wish.reason, now_ms=now_ms
+    )
+    if proposed.record:
+        body: dict[str, Json] = {"to": proposed.to.value, "by": wish.by, "reason": wish.reason, **proposed.record}
+        snapshot.audit(proposed.to.value, rollover=it.id, body=body, at_ms=now_ms)
+    return Stepped(rollover=it.id, state=proposed.to.value, by=wish.by, done=True, decision=decision)
+
+
+def _still_rejected(snapshot: Snapshot, state: RolloverState, now_ms: int) -> tuple[CallerName, ...]:
+    """Return the callers that were rejected with the old version since it was retired."""
+    it = state.rollover
+    key = snapshot.registry().key_by_name.get(it.key)
+    old = key.version(it.from_version) if key is not None else None
+    credentials = frozenset(old.credentials if old is not None else ())
+    found = {
+        (each.client, each.source)
+        for each in snapshot.key(it.id, now_ms).callers
+        if each.credential in credentials
+        and each.client is not None
+        and (each.facts.last_rejected_ms or 0) > state.since_ms
+    }
+    return tuple(CallerName(client=client, source=source) for client, source in sorted(found, key=str))
 
 
 def _known_go(snapshot: Snapshot, rollover: str, evidence_hash: str, now_ms: int) -> None:

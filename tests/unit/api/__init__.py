@@ -1,0 +1,1 @@
+"""The HTTP interface on the store in memory."""
