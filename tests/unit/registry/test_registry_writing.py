@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -79,7 +80,7 @@ def registries(draw: st.DrawFn) -> Registry:
         policy=tuple(sorted(draw(policies).items())),
         regions=(RegionWindow(region=draw(texts), started_at_ms=draw(st.none() | times)),),
     )
-    who = {"reason": draw(texts), "by": draw(texts), "until_ms": draw(st.none() | times)}
+    who: dict[str, Any] = {"reason": draw(texts), "by": draw(texts), "until_ms": draw(st.none() | times)}
     return Registry(
         keys=keys,
         gateways=(Gateway(gateway=draw(texts), region=draw(st.none() | texts), max_silence_ms=90_500),),
