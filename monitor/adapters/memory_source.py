@@ -156,7 +156,7 @@ class MemoryBroker:
             self._rebalance(group)
 
     def _rebalance(self, group: str) -> None:
-        """Deal the partitions out in turn, eagerly: all are revoked, then assigned, as Kafka's default protocol does."""
+        """Deal the partitions out in turn, eagerly: all revoked, then assigned, as in Kafka's default protocol."""
         members = self._members[group]
         wanted = sorted({topic for member in members for topic in member.topics if topic in self.topics})
         every = [Partition(topic, number) for topic in wanted for number in range(len(self.topics[topic].logs))]
