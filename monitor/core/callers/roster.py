@@ -259,7 +259,7 @@ def _entry(  # noqa: PLR0917 - the inner step of `survey`, called per caller: pl
         return known
     return Entry(
         standing=standing,
-        digest=sha256(repr((who, standing.state.value, noise, standing.clears_at_ms)).encode()).digest(),
+        digest=_digest(standing),
         folded=folded,
         prints=prints,
         blind_until_ms=blind_until_ms,
@@ -267,6 +267,16 @@ def _entry(  # noqa: PLR0917 - the inner step of `survey`, called per caller: pl
         at_ms=now_ms,
         remarkable=who.new_failed_ms is not None or who.last_suspect_ms is not None,
     )
+
+
+def _digest(standing: Standing) -> bytes:
+    """Return SHA-256 over what decided about the caller: of a migrated one not what it did on the new version since."""
+    who = standing.profile
+    facts = (who.client, who.source, who.first_used_ms, who.last_sign_ms, who.last_suspect_ms, who.new_failed_ms)
+    if standing.state is CallerState.MIGRATED:
+        return sha256(repr((standing.state.value, facts)).encode()).digest()
+    rhythm = (who.accepted, who.longest_gap_ms, who.sightings, who.new_first_ms, standing.clears_at_ms)
+    return sha256(repr((standing.state.value, standing.noise, facts, rhythm)).encode()).digest()
 
 
 def _within_cap(registered: Sequence[Noise], old: Sequence[CallerRecord], rules: Rules, now_ms: int) -> bool:
