@@ -26,10 +26,14 @@ def fingerprint(
 
     $ vault kv get -field=key secret/billing | rollwatch fingerprint
     """
-    pepper = settings().pepper
-    if pepper is None:
+    from monitor.daemon.pepper import known_pepper, pepper_file  # noqa: PLC0415 - start-up time
+
+    in_force = settings()
+    peppered = known_pepper(in_force)
+    if peppered is None:
         raise ConfigError("no pepper: set ROLLWATCH_PEPPER or ROLLWATCH_PEPPER_FILE, the same as the daemon's")
-    peppered = pepper.get_secret_value().encode()
+    if in_force.pepper is None:
+        say(f"rollwatch: no pepper is configured; {pepper_file(in_force)} is used, as by a daemon on this machine")
     if prompt or sys.stdin.isatty():
         secrets = [typer.prompt("secret", hide_input=True, err=True)]
     else:
