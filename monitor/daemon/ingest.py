@@ -23,7 +23,7 @@ from monitor.ports import RecordSource, Store
 
 def build_worker(settings: Settings, *, store: Store, observer: IngestObserver, name: str, clock: Clock) -> Worker:
     """Return one member of the group; nothing is asked of Kafka or the store yet. Raises `ConfigError`."""
-    mappings = {topic.name: _mapping(topic, settings) for topic in settings.kafka.topics}
+    mappings = {topic.name: mapping_of(topic, settings) for topic in settings.kafka.topics}
     readers = {topic: WireReader() for topic in mappings}
     window_ms = int(settings.ingest.dedup_window * SECOND_MS)
     repeats = Repeats(window_ms=window_ms) if window_ms else None
@@ -74,7 +74,8 @@ def _source(settings: Settings) -> RecordSource:
     return ConfluentSource(given)
 
 
-def _mapping(topic: Topic, settings: Settings) -> RecordMapping:
+def mapping_of(topic: Topic, settings: Settings) -> RecordMapping:
+    """Return the compiled mapping of a topic. Raises `ConfigError`."""
     try:
         return compile_mapping(
             _preset(topic),
