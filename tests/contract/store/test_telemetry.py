@@ -6,6 +6,7 @@ import pytest
 
 from monitor.core.evidence import GatewayLiveness, Telemetry
 from monitor.core.instants import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
+from monitor.core.registry import Registry
 from monitor.ports import Partition, Probe, Store
 from tests.contract.store.factories import OLD, P0, T0, Feed, event, failure, gap, registered, reject
 
@@ -68,7 +69,11 @@ def test_a_thousand_probes_of_a_lagging_partition_do_not_keep_it_from_becoming_c
     feed = Feed(store)
     for number in range(200):
         store.probed([probe(number + 1, T0 + number)], {"gw": 1})
-    feed.flush([event()] * 200)
+    feed.flush([event()] * 100)
+    reached = complete(store)
+    assert reached is not None
+    assert T0 + 50 <= reached <= T0 + 99, "thinned out, not forgotten"
+    feed.flush([event()] * 100)
     assert complete(store) == T0 + 199
 
 
@@ -177,6 +182,13 @@ def test_successes_of_a_credential_that_nobody_registered_are_shown_with_their_c
     (stranger,) = look(store).unregistered
     assert (stranger.credential, stranger.client, stranger.facts.accepted) == ("legacy", "cron", 3)
     assert [day.uses for day in stranger.activity] == [3]
+
+
+def test_a_credential_that_never_succeeded_is_no_stranger(store: Store) -> None:
+    registered(store)
+    Feed(store).flush([failure()])
+    store.import_registry(Registry(), source="keys.yaml", by="ana", now_ms=T0)
+    assert not look(store).unregistered
 
 
 def test_a_credential_registered_late_loses_no_history(store: Store) -> None:
