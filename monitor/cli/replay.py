@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from monitor.core.policy import Policy
     from monitor.core.registry import Registry
     from monitor.ports.detection import FailureDetector
-    from monitor.replay.intake import EventMapping
+    from monitor.replay.intake import RecordMapping
 
 _CHUNK_LINES = 2_000
 _USAGE_EXIT = 2
@@ -95,19 +95,17 @@ def _replay(  # noqa: PLR0917 - the command's options
             until_ms=None if until is None else parse_rfc3339(until),
         )
 
-    mapping = _mapping(preset, registry)
     base = read_policy(policy_file)
+    mapping = _mapping(preset, registry, base)
     if out is not None and alerts is not None:
-        _one(plan(base), events, mapping, preset, out, alerts, detector=detector)
+        _one(plan(base), events, mapping, out, alerts, detector=detector)
     if what_if:
         named = [("as given" if policy_file is None else policy_file.name, base)]
         named += [(path.name, read_policy(path)) for path in what_if]
-        _compare([(name, plan(policy)) for name, policy in named], events, mapping, preset, detector=detector)
+        _compare([(name, plan(policy)) for name, policy in named], events, mapping, detector=detector)
 
 
-def _one(
-    plan, events: list[Path], mapping: EventMapping, preset: str, out: Path, alerts: Path, *, detector: bool
-) -> None:  # type: ignore[no-untyped-def]
+def _one(plan, events: list[Path], mapping: RecordMapping, out: Path, alerts: Path, *, detector: bool) -> None:  # type: ignore[no-untyped-def]
     from monitor.replay.files import chunks_of_lines  # noqa: PLC0415
     from monitor.replay.outputs import JsonLines  # noqa: PLC0415
     from monitor.replay.replayer import Replay  # noqa: PLC0415
@@ -116,7 +114,6 @@ def _one(
         run = Replay(
             plan,
             mapping=mapping,
-            canonical=preset == "canonical",
             detector=_detector(plan.policy) if detector else None,
             on_decision=decided.write,
             on_alert=told.write,
@@ -125,7 +122,7 @@ def _one(
     typer.echo(f"{run.records:,} records, {decided.lines:,} decisions, {told.lines:,} alerts", err=True)
 
 
-def _compare(plans, events: list[Path], mapping: EventMapping, preset: str, *, detector: bool) -> None:  # type: ignore[no-untyped-def]
+def _compare(plans, events: list[Path], mapping: RecordMapping, *, detector: bool) -> None:  # type: ignore[no-untyped-def]
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
@@ -142,7 +139,6 @@ def _compare(plans, events: list[Path], mapping: EventMapping, preset: str, *, d
             run = Replay(
                 plan,
                 mapping=mapping,
-                canonical=preset == "canonical",
                 detector=_detector(plan.policy) if detector else None,
                 on_decision=outcomes.add,
                 on_alert=lambda _: None,
@@ -159,7 +155,7 @@ def _compare(plans, events: list[Path], mapping: EventMapping, preset: str, *, d
     Console(soft_wrap=True, markup=False).print(table)
 
 
-def _mapping(preset: str, registry: Registry) -> EventMapping:
+def _mapping(preset: str, registry: Registry, policy: Policy) -> RecordMapping:
     from monitor.core.mapping import compile_mapping  # noqa: PLC0415
     from monitor.replay.inputs import read_pepper  # noqa: PLC0415
 
@@ -170,7 +166,7 @@ def _mapping(preset: str, registry: Registry) -> EventMapping:
             "presented keys in the records will not be recognised",
             err=True,
         )
-    return compile_mapping(preset, pepper=pepper or b"")
+    return compile_mapping(preset, pepper=pepper or b"", max_clock_skew_ms=policy.max_clock_skew_ms)
 
 
 def _detector(policy: Policy) -> FailureDetector:

@@ -19,7 +19,7 @@ from monitor.core.evidence import (
     RequestCounts,
     Telemetry,
 )
-from monitor.core.instants import DAY_MS, HOUR_MS
+from monitor.core.instants import DAY_MS, HOUR_MS, MINUTE_MS
 from monitor.core.registry import Registry, Rollover
 from monitor.replay.tallies import CallerTally, DayTally, GatewayTally, SpanTally, caller_order
 
@@ -54,9 +54,10 @@ class KeyHistory:
 class History:
     """What has arrived, of all keys."""
 
-    def __init__(self, registry: Registry) -> None:
-        """Start empty."""
+    def __init__(self, registry: Registry, *, least_silence_ms: int = MINUTE_MS) -> None:
+        """Start empty; a gateway's silences below `least_silence_ms` are not kept, since nobody asks for them."""
         self._registry = registry
+        self._least_silence_ms = least_silence_ms
         self.keys = {each.key: KeyHistory() for each in registry.keys}
         self._callers: dict[tuple[str, str | None, str | None, str | None], CallerTally] = {}
         self._gateways: dict[tuple[str, str | None], GatewayTally] = {}
@@ -97,7 +98,9 @@ class History:
         """Return the counter of that gateway; it begins with this record."""
         tally = self._gateways.get((gateway, region))
         if tally is None:
-            tally = self._gateways[gateway, region] = GatewayTally(gateway, region, ts_ms)
+            tally = self._gateways[gateway, region] = GatewayTally(
+                gateway, region, ts_ms, least_ms=self._least_silence_ms
+            )
         return tally
 
     def day(self, credential: str) -> DayTally | None:

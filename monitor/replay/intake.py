@@ -6,13 +6,13 @@ than 24 h ahead of both its neighbours is `bad_time`, and a record without a rea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Protocol
 
 from msgspec import UNSET
 
-from monitor.core.events import AuthEvent, RejectReason
+from monitor.core.events import AuthEvent, Rejected, RejectReason
 from monitor.core.instants import DAY_MS, MINUTE_MS
 from monitor.core.mapping.reading import Unreadable, read
 from monitor.core.mapping.times import EARLIEST_MS, LATEST_MS, number_ms, rfc3339_ms
@@ -23,15 +23,19 @@ from monitor.replay.shapes import Shape, Shapes
 
 _MOST_QUICK = 200_000
 _MOST_COUNT = 2**31
+_ARRIVED_AT = b"arrived_at"
 
 
-class EventMapping(Protocol):
-    """A compiled mapping."""
+class RecordMapping(Protocol):
+    """A compiled mapping, as `monitor.core.mapping.compile_mapping` gives it."""
 
-    def events(
-        self, element: object, arrival_ms: int | None, *, max_clock_skew_ms: int
-    ) -> list[AuthEvent | RejectReason]:
-        """Return the element's events, or why there are none; an arrival of `None` is not judged."""
+    @property
+    def is_canonical(self) -> bool:
+        """Return whether records are canonical events already."""
+        ...
+
+    def map_value(self, value: bytes | None, arrival_ms: int | None) -> list[AuthEvent | Rejected]:
+        """Return an event or a reject for each element; an arrival of `None` is not judged."""
         ...
 
 
@@ -45,22 +49,19 @@ class Intake:
     def __init__(
         self,
         *,
-        mapping: EventMapping,
-        canonical: bool,
+        mapping: RecordMapping,
         history: History,
         shapes: Shapes,
         max_record_bytes: int,
-        max_clock_skew_ms: int,
         advance: Callable[[int], int | None],
         for_detector: bool,
     ) -> None:
         """Start before the first record."""
         self._mapping = mapping
-        self._canonical = canonical
+        self._canonical = mapping.is_canonical
         self._history = history
         self._shapes = shapes
         self._max_bytes = max_record_bytes
-        self._skew_ms = max_clock_skew_ms
         self._advance = advance
         self._for_detector = for_detector
         self._quick: dict[tuple[object, ...], Shape] = {}
@@ -195,19 +196,10 @@ class Intake:
 
     def _events(self, value: bytes, arrival_ms: int | None = None) -> tuple[list[AuthEvent | RejectReason], int | None]:
         """Return what a record holds, and its own `arrived_at`."""
-        elements = read(value, max_bytes=self._max_bytes)
-        if isinstance(elements, Unreadable):
-            return [elements.reason], None
-        found: list[AuthEvent | RejectReason] = []
-        arrivals = []
-        for element in elements:
-            if isinstance(element, Unreadable):
-                found.append(element.reason)
-                continue
-            if isinstance(element, Mapping) and (arrived := _arrived_ms(element.get("arrived_at"))) is not None:
-                arrivals.append(arrived)
-            found += self._mapping.events(element, arrival_ms, max_clock_skew_ms=self._skew_ms)
-        return found, max(arrivals, default=None)
+        found = [
+            each.reason if isinstance(each, Rejected) else each for each in self._mapping.map_value(value, arrival_ms)
+        ]
+        return found, _arrived_at(value, self._max_bytes) if _ARRIVED_AT in value else None
 
     def _next_time(self, ahead: Iterator[bytes]) -> int | None:
         """Return when the next record with a readable time says that it was."""
@@ -234,6 +226,15 @@ def _look_of(line: CanonicalLine) -> tuple[object, ...]:
         line.region,
         line.route,
     )
+
+
+def _arrived_at(value: bytes, max_bytes: int) -> int | None:
+    """Return the latest `arrived_at` beside the record's elements."""
+    elements = read(value, max_bytes=max_bytes)
+    if isinstance(elements, Unreadable):
+        return None
+    arrivals = (_arrived_ms(each.get(_ARRIVED_AT.decode())) for each in elements if isinstance(each, dict))
+    return max((each for each in arrivals if each is not None), default=None)
 
 
 def _arrived_ms(raw: object) -> int | None:

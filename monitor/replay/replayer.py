@@ -11,13 +11,13 @@ from monitor.core.alerts import Alert
 from monitor.core.callers import CallerCache
 from monitor.core.decision import Decision, Json
 from monitor.core.gate import decide
-from monitor.core.instants import DAY_MS, HOUR_MS
+from monitor.core.instants import DAY_MS, HOUR_MS, SECOND_MS
 from monitor.core.policy import Policy
 from monitor.core.registry import Registry, Rollover
 from monitor.ports.detection import FailureDetector
 from monitor.replay.clock import Beat
 from monitor.replay.history import History
-from monitor.replay.intake import EventMapping, Intake
+from monitor.replay.intake import RecordMapping, Intake
 from monitor.replay.shapes import Shapes
 from monitor.replay.watching import Watching
 
@@ -55,8 +55,7 @@ class Replay:
         self,
         plan: ReplayPlan,
         *,
-        mapping: EventMapping,
-        canonical: bool,
+        mapping: RecordMapping,
         detector: FailureDetector | None,
         on_decision: Callable[[Decision], None],
         on_alert: Callable[[Alert], None],
@@ -67,21 +66,19 @@ class Replay:
         self._on_decision, self._on_alert = on_decision, on_alert
         starts = [each.started_at_ms for each in registry.rollovers]
         self._from_ms = plan.from_ms if plan.from_ms is not None else min(starts, default=None)
-        self.history = History(registry)
         self._courses = [
             _Course(rollover=each, policy=plan.policy.overridden(dict(each.policy))) for each in registry.rollovers
         ]
+        self.history = History(registry, least_silence_ms=self._least_silence_ms())
         self._cache = CallerCache()
         self._detector = detector
         self._watching: Watching | None = None
         self._fine_window_ms = max((each.policy.quiet_window_ms for each in self._courses), default=0) + DAY_MS
         self._intake = Intake(
             mapping=mapping,
-            canonical=canonical,
             history=self.history,
             shapes=Shapes(registry, self.history, routes=detector is not None),
             max_record_bytes=plan.max_record_bytes,
-            max_clock_skew_ms=plan.policy.max_clock_skew_ms,
             advance=self._advance,
             for_detector=detector is not None,
         )
@@ -113,6 +110,12 @@ class Replay:
             if self._checkpoints is None:
                 self._begin(until_ms if clock_ms is None else clock_ms)
             self._pass(until_ms + 1)
+
+    def _least_silence_ms(self) -> int:
+        """Return the shortest silence worth keeping: a third of the shortest that any policy or gateway minds."""
+        minded = [each.policy.max_silence_ms for each in self._courses]
+        minded += [each.max_silence_ms for each in self._plan.registry.gateways if each.max_silence_ms is not None]
+        return max(min(minded, default=0) // 3, SECOND_MS)
 
     def _advance(self, arrival_ms: int) -> int | None:
         """Let the time pass up to this arrival; see `Intake`."""

@@ -87,25 +87,25 @@ class CallerTally:
 class GatewayTally:
     """One gateway's liveness: first and last record, and the silences between, whatever the order of arrival."""
 
-    __slots__ = ("_known", "_silences", "first_ms", "gateway", "last_ms", "region")
+    __slots__ = ("_least_ms", "_silences", "first_ms", "gateway", "last_ms", "region")
 
-    def __init__(self, gateway: str, region: str | None, ts_ms: int) -> None:
-        """Begin with the first record."""
+    def __init__(self, gateway: str, region: str | None, ts_ms: int, *, least_ms: int) -> None:
+        """Begin with the first record; silences below `least_ms` are not kept."""
         self.gateway = gateway
+        self._least_ms = least_ms
         self.region = region
         self.first_ms = self.last_ms = ts_ms
         self._silences: list[tuple[int, int]] = []
-        self._known: GatewayLiveness | None = None
 
     def hear(self, ts_ms: int) -> None:
         """Add a record."""
         last = self.last_ms
         if ts_ms >= last:
-            if ts_ms - last >= MINUTE_MS:
+            if ts_ms - last >= self._least_ms:
                 self._silences.append((last, ts_ms))
             self.last_ms = ts_ms
         elif ts_ms < self.first_ms:
-            if self.first_ms - ts_ms >= MINUTE_MS:
+            if self.first_ms - ts_ms >= self._least_ms:
                 self._silences.insert(0, (ts_ms, self.first_ms))
             self.first_ms = ts_ms
         else:
@@ -118,7 +118,7 @@ class GatewayTally:
         begin, end = self._silences[at]
         if begin < ts_ms < end:
             parts = ((begin, ts_ms), (ts_ms, end))
-            self._silences[at : at + 1] = [each for each in parts if each[1] - each[0] >= MINUTE_MS]
+            self._silences[at : at + 1] = [each for each in parts if each[1] - each[0] >= self._least_ms]
 
     def liveness(self, fine_since_ms: int) -> GatewayLiveness:
         """Return it; silences below an hour that end before `fine_since_ms` are forgotten."""

@@ -19,14 +19,14 @@ CallerId = tuple[str | None, str | None]
 class CallerView:
     """One caller of the key, over its credentials and regions.
 
-    old: on the version that is left; old_days: its days there; new: on the version it should use, or a later one that
+    old: on the version that is left; old_days: its days there, a row of them for each credential and region; new: on the version it should use, or a later one that
     is not being left itself; accepted_ever: on any version of the key.
     """
 
     client: str | None
     source: str | None
     old: CallerFacts
-    old_days: Activity
+    old_days: tuple[Activity, ...]
     new: CallerFacts
     accepted_ever: bool
 
@@ -117,13 +117,15 @@ def view_caller(
 ) -> CallerView:
     """Return one caller's view from its records of any credential of the key."""
     on_old, on_new = CallerFacts(), CallerFacts()
-    days = Activity()
+    days: list[Activity] = []
     accepted = False
     for record in records:
         accepted = accepted or record.facts.accepted > 0
         if record.credential in old:
             on_old.merge(record.facts)
-            days = days.union(record.activity) if days else record.activity
+            days.append(record.activity)
         elif record.credential in new:
             on_new.merge(record.facts)
-    return CallerView(client=caller[0], source=caller[1], old=on_old, old_days=days, new=on_new, accepted_ever=accepted)
+    return CallerView(
+        client=caller[0], source=caller[1], old=on_old, old_days=tuple(days), new=on_new, accepted_ever=accepted
+    )

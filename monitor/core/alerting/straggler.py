@@ -52,7 +52,7 @@ def still_there(view: CallerView, now_ms: int) -> bool:
         return True
     if last <= moved:
         return False
-    uses = sum(day.slots.bit_count() for day in view.old_days.since(moved // DAY_MS))
+    uses = sum(day.slots.bit_count() for days in view.old_days for day in days.since(moved // DAY_MS))
     usual_gap_ms = (last - moved) / max(uses, 1)
     return now_ms - last <= max(HOUR_MS, STILL_THERE_FACTOR * usual_gap_ms)
 
