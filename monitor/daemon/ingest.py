@@ -97,6 +97,11 @@ def _preset(topic: Topic) -> str | Mapping[str, object]:
     if not path.suffix:
         known = ", ".join(PRESETS)
         raise ConfigError(f"ROLLWATCH_KAFKA__TOPICS: {topic.name}: no preset {topic.preset!r}; known are {known}")
+    return mapping_document(path)
+
+
+def mapping_document(path: Path) -> Mapping[str, object]:
+    """Return what a mapping file holds, unchecked. Raises `ConfigError`."""
     try:
         document = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
