@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, FromClause, exists, select
 
+from monitor.adapters.sql.engine import fetch
 from monitor.adapters.sql.schema import records, traffic
 from monitor.core.activity import Activity, Day
 from monitor.core.events import Outcome
@@ -103,7 +104,7 @@ def _read(
     history, days = traffic.caller_history, traffic.caller_days
     activities: dict[int, Activity] = {}
     old = joined.join(history, history.c.caller_id == _CALLER.id)
-    for caller, blob in connection.execute(select(history.c.caller_id, history.c.days).select_from(old).where(where)):
+    for caller, blob in fetch(connection, select(history.c.caller_id, history.c.days).select_from(old).where(where)):
         activities[caller] = unpacked(blob)
     recent = joined.join(days, days.c.caller_id == _CALLER.id)
     query = (
@@ -112,7 +113,7 @@ def _read(
         .where(where)
         .order_by(days.c.caller_id, days.c.day)
     )
-    for caller, *day in connection.execute(query):
+    for caller, *day in fetch(connection, query):
         activity = activities.get(caller)
         if activity is None:
             activity = activities[caller] = Activity()
@@ -123,7 +124,7 @@ def _read(
         .where(where)
         .order_by(_CALLER.id)
     )
-    for name, caller, credential, client, source, region, *facts in connection.execute(query_facts):
+    for name, caller, credential, client, source, region, *facts in fetch(connection, query_facts):
         yield (
             name,
             CallerRecord(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, case, desc, func, select
+from sqlalchemy import ColumnElement, Select, case, desc, func, select
 
 from monitor.adapters.sql.caller_rows import callers_of_keys
-from monitor.adapters.sql.engine import Database
+from monitor.adapters.sql.engine import Database, fetch
 from monitor.adapters.sql.identity import digest
 from monitor.adapters.sql.incidents import newest_incidents
 from monitor.adapters.sql.rhythm import longest_gap_ms
@@ -99,14 +99,14 @@ class ReadingSide:
 
     def _rows(
         self, query: Select[Any], cred: ColumnElement[bytes | None], credentials: Collection[str] | None
-    ) -> Iterator[Row[Any]]:
+    ) -> Iterator[tuple[Any, ...]]:
         with self._db.reading() as connection:
             if credentials is None:
-                yield from connection.execute(query)
+                yield from fetch(connection, query)
                 return
             names = [digest(each) for each in sorted(set(credentials))]
             for start in range(0, len(names), _CHUNK):
-                yield from connection.execute(query.where(cred.in_(names[start : start + _CHUNK])))
+                yield from fetch(connection, query.where(cred.in_(names[start : start + _CHUNK])))
 
     def caller_gateway_spans(self, *, since_ms: int) -> Sequence[tuple[CallerGatewayKey, Span]]:
         """Return where callers of active rollovers were accepted."""

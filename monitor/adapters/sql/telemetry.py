@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, func, select, text
 
 from monitor.adapters.sql.caller_rows import unregistered_callers, unregistered_gateways
+from monitor.adapters.sql.engine import fetch
 from monitor.adapters.sql.liveness import Hour, silences
 from monitor.adapters.sql.metadata import get_meta
 from monitor.adapters.sql.schema import traffic
@@ -90,20 +91,14 @@ def _gateways(connection: Connection, since_ms: int, fine_since_ms: int) -> Iter
     )
     joined = traffic.gateways.join(traffic.gateway_hours, hours.gateway_id == gateways.id)
     coarse_until_ms = fine_since_ms - HOUR_MS
-    for gateway, hour_ms, first_ms, last_ms in connection.execute(
-        select(gateways.id, hours.hour_ms, hours.first_ms, hours.last_ms)
-        .select_from(joined)
-        .where(hours.hour_ms >= func.coalesce(before, oldest_ms), hours.hour_ms < coarse_until_ms)
-        .order_by(gateways.id, hours.hour_ms)
-    ):
+    coarse = select(gateways.id, hours.hour_ms, hours.first_ms, hours.last_ms).select_from(joined)
+    coarse = coarse.where(hours.hour_ms >= func.coalesce(before, oldest_ms), hours.hour_ms < coarse_until_ms)
+    for gateway, hour_ms, first_ms, last_ms in fetch(connection, coarse.order_by(gateways.id, hours.hour_ms)):
         of[gateway].append(Hour(hour_ms, first_ms, last_ms, None))
-    for gateway, hour_ms, first_ms, last_ms, minutes in connection.execute(
-        select(gateways.id, hours.hour_ms, hours.first_ms, hours.last_ms, hours.minutes)
-        .select_from(joined)
-        .where(hours.hour_ms >= coarse_until_ms)
-        .order_by(gateways.id, hours.hour_ms)
-    ):
-        of[gateway].append(Hour(hour_ms, first_ms, last_ms, minutes))
+    fine = select(gateways.id, hours.hour_ms, hours.first_ms, hours.last_ms, hours.minutes).select_from(joined)
+    fine = fine.where(hours.hour_ms >= coarse_until_ms)
+    for gateway, *hour in fetch(connection, fine.order_by(gateways.id, hours.hour_ms)):
+        of[gateway].append(Hour(*hour))
     for row in connection.execute(select(traffic.gateways).order_by(gateways.gateway, gateways.region.nulls_first())):
         yield GatewayLiveness(
             gateway=row.gateway,

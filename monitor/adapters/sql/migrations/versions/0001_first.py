@@ -1,23 +1,19 @@
-"""The first schema."""
+"""The first schema, as it was: plain SQL beside this file, one for each database."""
 
 from __future__ import annotations
 
-from alembic import op
+from pathlib import Path
 
-from monitor.adapters.sql.schema import metadata
-from monitor.adapters.sql.views import INDEX_POSTGRES, view_statements
+from alembic import op
 
 revision = "0001"
 down_revision = None
 
 
 def upgrade() -> None:
-    """Create all tables and views."""
+    """Create all tables, indexes and views."""
     connection = op.get_bind()
-    metadata.create_all(connection)
-    sqlite = connection.dialect.name == "sqlite"
-    if not sqlite:
-        connection.exec_driver_sql(INDEX_POSTGRES)
-        connection.exec_driver_sql("ALTER TABLE caller_history ALTER COLUMN days SET STORAGE EXTERNAL")
-    for statement in view_statements(sqlite=sqlite):
-        connection.exec_driver_sql(statement)
+    script = Path(__file__).with_name(f"0001_{connection.dialect.name}.sql").read_text(encoding="utf-8")
+    for statement in script.split(";\n"):
+        if statement.strip():
+            connection.exec_driver_sql(statement)
