@@ -112,7 +112,7 @@ records = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(records, st.integers(T - 100_000, T + 100_000)), max_size=60), st.booleans())
 def test_both_ways_give_the_same(given_records: list[tuple[bytes | None, int]], judged: bool) -> None:
     values = [value for value, _ in given_records]
