@@ -19,6 +19,7 @@ REST_MS = 12 * HOUR_MS
 
 _HORIZON_MS = 7 * DAY_MS
 _LIKELY = 0.5
+_DECIDING = 200
 _WEEKDAY_OF_EPOCH = 3
 
 
@@ -54,15 +55,16 @@ class Measured:
 def plan(standings: Sequence[Standing], steps_ms: Sequence[int], *, from_ms: int) -> BrownoutPlan:
     """Return one window a step, each at the half hour of the coming week in which it reaches the most stragglers.
 
-    Stragglers are the callers that hold the gate. Ties go to the earlier window. A caller counts as hit where it is
-    more likely than not to come within the window.
+    Stragglers are the callers that hold the gate; of very many, the busiest decide where windows lie. Ties go to the
+    earlier window. A caller counts as hit where it is more likely than not to come within the window.
     """
     held = [each for each in standings if not each.cleared]
+    busiest = sorted(held, key=lambda each: -each.profile.requests_per_day)[:_DECIDING]
     windows: list[Window] = []
     earliest = -(-from_ms // SLOT_MS) * SLOT_MS
     for step_ms in steps_ms if held else ():
         starts = range(earliest, earliest + _HORIZON_MS, SLOT_MS)
-        best = max(starts, key=lambda start, step=step_ms: (_reach(held, start, step), -start))  # type: ignore[misc]
+        best = max(starts, key=lambda start, step=step_ms: (_reach(busiest, start, step), -start))  # type: ignore[misc]
         hit = tuple(each.name for each in held if likelihood(each, best, step_ms) >= _LIKELY)
         share = _reach(held, best, step_ms) / len(held)
         windows.append(Window(from_ms=best, until_ms=best + step_ms, coverage=round(share, 3), hit=hit))
