@@ -137,6 +137,14 @@ def test_beyond_the_fine_window_only_silences_of_an_hour_or_more_are_told(store:
     assert silences(store, fine_ms=2 * DAY_MS) == ((0, half), *long, (day, day + half))
 
 
+def test_a_late_record_splits_a_long_silence_of_long_ago(store: Store) -> None:
+    feed = Feed(store)
+    feed.flush([event(T0), event(T0 + 4 * HOUR_MS)])
+    feed.flush([event(T0 + 2 * HOUR_MS)])
+    expected = ((0, 2 * HOUR_MS), (2 * HOUR_MS, 4 * HOUR_MS))
+    assert silences(store, fine_ms=HOUR_MS, now_ms=T0 + 9 * DAY_MS) == expected
+
+
 def test_a_gateway_is_a_name_in_a_region_and_keeps_its_first_and_last_record(store: Store) -> None:
     Feed(store).flush(
         [

@@ -97,6 +97,8 @@ def test_long_silences_of_gateways_survive(store: Store) -> None:
     store.prune(Retention(), now_ms=NOW)
     with store.snapshot() as snapshot:
         (gateway,) = snapshot.telemetry(NOW, fine_window_ms=2 * DAY_MS, lookback_ms=100 * DAY_MS).gateways
+        (wide,) = snapshot.telemetry(NOW, fine_window_ms=60 * DAY_MS, lookback_ms=100 * DAY_MS).gateways
+    assert set(gateway.silences) <= set(wide.silences), "a wider window shows no less"
     assert (gateway.first_ms, gateway.last_ms) == (T0, T0 + 29 * DAY_MS)
     assert [(start - T0, end - T0) for start, end in gateway.silences] == [
         (HOUR_MS // 2, 5 * HOUR_MS),
