@@ -75,17 +75,15 @@ class LazyGroup(TyperGroup):
 
 
 def _command(module: Any, name: str) -> Any:  # noqa: ANN401 - a module in, one of the library's commands out
-    app = getattr(module, "app", None)
-    if app is not None:
-        made = get_command(app)
-        inner = getattr(made, "commands", {}).get(name)
-        command = inner if inner is not None else made
-    else:
-        single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
-        single.command(name)(getattr(module, name.replace("-", "_")))
-        command = get_command(single)
-    command.name = name
-    return command
+    outer = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+    outer.callback()(lambda: None)
+    group = getattr(module, "app", None)
+    if group is None:
+        outer.command(name)(getattr(module, name.replace("-", "_")))
+        return get_command(outer).commands[name]  # type: ignore[attr-defined] # with a callback it is a group
+    outer.add_typer(group, name=name)
+    made = get_command(outer).commands[name]  # type: ignore[attr-defined] # as above
+    return made.commands.get(name, made)
 
 
 app = typer.Typer(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any, NamedTuple, Self, get_args
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -78,9 +79,17 @@ class Settings(BaseSettings):
         return f"sqlite:///{self.data_dir / 'rollwatch.sqlite'}"
 
     def secrets(self) -> tuple[str, ...]:
-        """Return every secret in force, so that the log can be kept free of them."""
-        values = [_value_of(self, name) for name, secret in known_names().items() if secret]
-        return tuple(each.get_secret_value() for each in values if isinstance(each, SecretStr))
+        """Return every secret in force, so that the log can be kept free of them.
+
+        Of the store's URL the password alone: its host is what a message about a database that is away must name.
+        """
+        names = [name for name, secret in known_names().items() if secret and name != "store.url"]
+        values = [_value_of(self, name) for name in names]
+        found = [each.get_secret_value() for each in values if isinstance(each, SecretStr)]
+        parts = urlsplit(self.store_url())
+        found += [each for each in (parts.password, unquote(parts.password or "")) if each]
+        found += [value for _, value in parse_qsl(parts.query) if value]
+        return tuple(found)
 
 
 class Setting(NamedTuple):
