@@ -19,8 +19,8 @@ _BUSY_MS = 10_000
 _PG_OPTIONS = (
     "-c timezone=UTC -c lock_timeout=10000 -c idle_in_transaction_session_timeout=60000 -c statement_timeout=120000"
 )
-_AWAY_CLASSES = ("08", "53", "57", "40", "55", "XX", "58")
-"""SQLSTATE classes that pass by themselves: connection, resources, shutdown, deadlock, lock time-out, system."""
+_AWAY_CLASSES = ("08", "53", "57", "40", "55", "58", "25006")
+"""SQLSTATEs that pass by themselves: connection, resources, shutdown, deadlock, lock time-out, system, a fail-over."""
 _SQLITE_AWAY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_FULL", "SQLITE_PROTOCOL")
 
 

@@ -101,6 +101,7 @@ class Leading:
         self._db = database
         self._holder = uuid.uuid4().hex
         self._held: dict[str, Connection] = {}
+        self._leased = False
         self._lock = threading.Lock()
 
     def lead(self, name: str) -> bool:
@@ -119,7 +120,9 @@ class Leading:
                 ),
                 {"name": name, "holder": self._holder, "until": now_ms + _LEASE_MS, "now": now_ms},
             )
-            return taken.rowcount > 0
+            won = taken.rowcount > 0
+        self._leased = self._leased or won
+        return won
 
     def _advise(self, name: str) -> bool:
         held = self._held.get(name)
@@ -154,7 +157,7 @@ class Leading:
             for connection in self._held.values():
                 connection.close()
             self._held.clear()
-            if self._db.is_sqlite:
+            if self._leased:
                 try:
                     with self._db.writing() as connection:
                         connection.execute(delete(records.leaders).where(records.leaders.c.holder == self._holder))

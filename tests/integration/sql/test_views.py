@@ -151,6 +151,11 @@ def test_the_longest_gap_grows_over_flushes(filled: SqlStore) -> None:
     assert rows(filled, "SELECT longest_gap_seconds FROM v_callers") == [{"longest_gap_seconds": 5 * 86_400}]
 
 
+def test_two_regions_that_follow_each_other_have_their_gap_between_them(filled: SqlStore) -> None:
+    apply(filled, uses(T0, T0 + DAY, region="eu"), uses(T0 + 9 * DAY, region="us"))
+    assert rows(filled, "SELECT longest_gap_seconds FROM v_callers") == [{"longest_gap_seconds": 8 * 86_400}]
+
+
 def test_rejects_are_shown_where_they_stood(store: SqlStore) -> None:
     reject = Reject(offset=0, index=3, reason=RejectReason.NOT_JSON, sha256="ab", sample="{…", arrival_ms=T0 + 7)
     claim = claimed(store)

@@ -115,13 +115,9 @@ caller_states = Table(
     text("client"),
     text("source"),
     text("state"),
-    epoch_ms("longest_gap_ms", null=True),
     epoch_ms("at_ms"),
 )
-"""By the digest of (key, version, client, source); absent texts are empty here, for the join in `v_callers`.
-
-`longest_gap_ms` is there for callers with several credentials or regions, whose rows do not show it one by one.
-"""
+"""By the digest of (key, version, client, source); absent texts are empty here, for the join in `v_callers`."""
 Index(None, caller_states.c.key, caller_states.c.version)
 
 incidents = Table(

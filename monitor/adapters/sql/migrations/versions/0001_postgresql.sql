@@ -65,7 +65,6 @@ CREATE TABLE caller_states (
   client TEXT NOT NULL,
   source TEXT NOT NULL,
   state TEXT NOT NULL,
-  longest_gap_ms BIGINT,
   at_ms BIGINT NOT NULL,
   PRIMARY KEY (digest)
 );
@@ -441,12 +440,16 @@ CREATE VIEW v_callers AS
 SELECT g.key AS key, g.version AS version, g.client AS client, g.source AS source,
        to_timestamp(g.first_success_ms / 1000.0) AS first_success, to_timestamp(g.last_success_ms / 1000.0) AS last_success,
        to_timestamp(g.last_failure_ms / 1000.0) AS last_failure, g.successes AS successes, g.failures AS failures,
-       coalesce(s.longest_gap_ms, g.longest_gap_ms) / 1000 AS longest_gap_seconds, s.state AS state
+       g.longest_gap_ms / 1000 AS longest_gap_seconds, s.state AS state
 FROM (
   SELECT c.key AS key, c.version AS version, a.client AS client, a.source AS source,
          min(a.first_accepted_ms) AS first_success_ms, max(a.last_accepted_ms) AS last_success_ms,
          max(a.last_rejected_ms) AS last_failure_ms, CAST(sum(a.accepted) AS BIGINT) AS successes,
-         CAST(sum(a.rejected) AS BIGINT) AS failures, max(a.longest_gap_ms) AS longest_gap_ms
+         CAST(sum(a.rejected) AS BIGINT) AS failures,
+         CASE WHEN count(*) = 2
+                AND max(a.first_accepted_ms) - min(a.last_accepted_ms) > coalesce(max(a.longest_gap_ms), 0)
+              THEN max(a.first_accepted_ms) - min(a.last_accepted_ms)
+              ELSE max(a.longest_gap_ms) END AS longest_gap_ms
   FROM credentials c
   JOIN callers a ON a.cred = c.cred
   GROUP BY c.key, c.version, a.client, a.source
