@@ -20,6 +20,7 @@ from models.surprise import tail_surprise
 _HOUR = 60
 _PSEUDO_REQUESTS = 60.0
 _STRENGTH_CAP = 3000.0
+_FEW = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +35,16 @@ class LifeCycle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetView:
-    """What a look knows beyond the key: rates of reasons over all keys, keys that fail now, gateways' habits."""
+    """What a look knows beyond the key: rates of reasons over all keys, keys that fail now, gateways' habits.
+
+    hidden: the share of a gateway's commonest reason; nameless: the share of its rejections without a client.
+    """
 
     rates: Mapping[str, float]
     keys_failing_at: Mapping[str, int]
+    hidden: Mapping[str, float]
+    nameless: Mapping[str, float]
+    regions: Mapping[str, str]
     keys_failing: int
 
 
@@ -74,7 +81,7 @@ def _caller_evidence(who: CallerKey, past: CallerPast, number: int, kind: int, f
     for (_, reason), run in past.runs.items():
         if REASON_CLASS.get(reason, CREDENTIAL) != kind:
             continue
-        if run.last >= now - _HOUR:
+        if run.last >= now - past.run_gap(now):
             started = min(started, run.started)
             failures += run.failures
             runs_before += run.runs_before
@@ -90,7 +97,7 @@ def _caller_evidence(who: CallerKey, past: CallerPast, number: int, kind: int, f
         streak=mine.streak,
         runs_before=runs_before,
         failures_before=before,
-        fresh=runs_before == 0 and started > now - 6 * _HOUR and past.first_seen < started - _HOUR,
+        fresh=runs_before == 0 and started > now - 6 * _HOUR and (past.nameless or past.first_seen < started - _HOUR),
         recovered=mine.streak == 0,
     )
 
@@ -101,6 +108,8 @@ def gather(key: KeyPast, number: int, fleet: FleetView, now: int) -> Evidence | 
     recent = [f for f in version.failures if f.minute > now - _HOUR]
     if not recent:
         return None
+    if len(recent) < _FEW:  # a caller that asks once an hour needs a longer look back
+        recent = [f for f in version.failures if f.minute > now - 6 * _HOUR]
     by_reason: dict[str, int] = {}
     counts = [0] * N_CLASSES
     for f in recent:
@@ -110,7 +119,7 @@ def gather(key: KeyPast, number: int, fleet: FleetView, now: int) -> Evidence | 
     kind, best = CREDENTIAL, -1.0
     for k in range(N_CLASSES):
         if counts[k]:
-            odd = tail_surprise(counts[k], requests, *prior_of(key, fleet, class_rate(key, fleet, k)))
+            odd = tail_surprise(counts[k], requests, *prior_of(key, class_rate(key, fleet, k)))
             if odd > best:
                 kind, best = k, odd
     chosen = tuple(f for f in recent if REASON_CLASS.get(f.reason, CREDENTIAL) == kind)
@@ -126,14 +135,30 @@ def gather(key: KeyPast, number: int, fleet: FleetView, now: int) -> Evidence | 
 
 
 def class_rate(key: KeyPast, fleet: FleetView, kind: int) -> tuple[float, float]:
+    """Return the key's decayed failures of a class of reasons, and the fleet's rate of it."""
     own = sum(n for r, n in key.rates.failures.items() if REASON_CLASS.get(r, CREDENTIAL) == kind)
     all_keys = sum(x for r, x in fleet.rates.items() if REASON_CLASS.get(r, CREDENTIAL) == kind)
     return own, all_keys
 
 
-def prior_of(key: KeyPast, fleet: FleetView, rate: tuple[float, float]) -> tuple[float, float]:  # noqa: ARG001 - one call shape
-    """Return (failures, requests) of the Gamma prior: the key's own, capped, plus pseudo-requests at the fleet's rate."""
+def prior_of(key: KeyPast, rate: tuple[float, float]) -> tuple[float, float]:
+    """Return (failures, requests) of the Gamma prior: the key's own, capped, plus pseudo-requests of the fleet."""
     own, everyone = rate
     requests = key.rates.requests
     shrink = min(1.0, _STRENGTH_CAP / requests) if requests > 0 else 1.0
     return own * shrink + _PSEUDO_REQUESTS * max(everyone, 1e-5), requests * shrink + _PSEUDO_REQUESTS
+
+
+def storm_ratio(key: KeyPast, evidence: Evidence, now: int) -> float:
+    """Return how much faster the fastest failing caller fails in five minutes than it usually asks; at least 0.01."""
+    fastest: dict[CallerKey, int] = {}
+    for f in evidence.failures:
+        if f.minute > now - 5:
+            fastest[f.caller] = fastest.get(f.caller, 0) + f.count
+    worst = 0.01
+    for who, failures in fastest.items():
+        past = key.callers[who]
+        failed = sum(run.failures + run.failures_before for run in past.runs.values())
+        usual = 5.0 * max(1, past.requests - failed) / max(60, now - past.first_seen)
+        worst = max(worst, failures / (usual + 1.0))
+    return worst

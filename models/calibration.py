@@ -82,7 +82,13 @@ def episode_maxima(peaks: Iterable[Peak], *, apart_hours: int = 6) -> list[Peak]
 
 
 def calibrate(
-    peaks: Iterable[Peak], *, key_days: float, budget: float, floor: Thresholds, cap: Thresholds | None = None
+    peaks: Iterable[Peak],
+    *,
+    key_days: float,
+    budget: float,
+    floor: Thresholds,
+    cap: Thresholds | None = None,
+    faults: float = 0.0,
 ) -> Thresholds:
     """Choose the two thresholds for a budget of false episodes per 1,000 key-days.
 
@@ -91,11 +97,12 @@ def calibrate(
         key_days: exposure of that history.
         budget: false episodes allowed per 1,000 key-days.
         floor: thresholds never gone below, however quiet the history was.
+        faults: true faults to be expected among the peaks of rollovers, as nobody labels the history.
         cap: thresholds never gone above, lest unlabelled faults in the history deafen the detector.
     """
     thinned = episode_maxima(peaks)
     allowed = budget * key_days / 1000.0
-    rollover = kth_peak((p.score for p in thinned if p.in_rollover), ROLLOVER_SHARE * allowed)
+    rollover = kth_peak((p.score for p in thinned if p.in_rollover), ROLLOVER_SHARE * allowed + faults)
     rest = kth_peak((p.score for p in thinned if not p.in_rollover), (1 - ROLLOVER_SHARE) * allowed)
     top = cap or Thresholds(rollover=1.0, rest=1.0, expected=budget)
     return Thresholds(

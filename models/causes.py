@@ -1,27 +1,27 @@
-"""Why it fails: the explanation that fits best who fails and who succeeds, then the cause that explanation speaks of.
+"""Why it fails: the reason and the registry where they say it, else the structure of who fails and who does not.
 
-The model says *that* something is odd; these rules say *why*. Explanations (one gateway, one region, one caller, one
-environment, everybody) are compared by their marginal likelihood, so that structure decides where gateways hide reasons.
+The model says *that* something is odd; this says *why*. Where gateways hide reasons, the explanations of `models.scopes`
+are weighed: by trees grown on simulated rollovers when there are any, by rules over the best-fitting scope otherwise.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
-from models.breakdown import Evidence, LifeCycle
-from models.history import CREDENTIAL, ERROR, FORBIDDEN, LIMITED, MALFORMED, CallerKey, KeyPast
+from models.breakdown import Evidence, LifeCycle, storm_ratio
+from models.history import CREDENTIAL, ERROR, FORBIDDEN, LIMITED, MALFORMED, KeyPast
+from models.scopes import Cells, Explanation, Scope, cells, explanations
 
-_HOUR = 60
-_STRAY = 0.02
-"""Share of failures that any explanation leaves to chance."""
-_A, _B = 1.5, 0.5
-"""Beta prior of the share that fails where the trouble is: mostly all of it."""
 _STORM_FAILURES = 8
-_STORM_RATIO = 6.0
+_STORM_RATIO = 4.0
 _NEAR_EXPIRY_MINUTES = 30
+_HABITUAL_RUNS = 3
+_STUFFING_CALLERS = 4
+_STUFFING_FAILURES = 10
+_NAMELESS_IS_USUAL = 0.3
 
 
 class Cause(StrEnum):
@@ -48,31 +48,32 @@ NOT_THE_ROLLOVER = frozenset(
 )
 """Causes for which the rollover is not to blame: told to the owner, no gate stopped, no roll-back advised."""
 
+_SPOKEN_OF: dict[Cause, tuple[Scope, ...]] = {
+    Cause.PROPAGATION_DELAY: (Scope.REGION, Scope.GATEWAYS, Scope.EVERYONE),
+    Cause.STALE_GATEWAY: (Scope.GATEWAY,),
+    Cause.WRONG_SECRET: (Scope.CALLER,),
+    Cause.RETRY_STORM: (Scope.CALLER,),
+    Cause.WRONG_ENVIRONMENT: (Scope.SOURCE, Scope.CALLER),
+    Cause.CALLER_FAULT: (Scope.CALLER,),
+}
+"""The scopes that a cause's sentence may speak of; any other cause speaks of everyone."""
 
-class Scope(StrEnum):
-    """What an explanation blames."""
 
-    GATEWAY = "gateway"
-    REGION = "region"
-    CALLER = "caller"
-    SOURCE = "source"
-    EVERYONE = "everyone"
+class StructureModel(Protocol):
+    """Weighs the causes that structure must tell apart."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
-    """The best-fitting scope with its numbers; `margin` is its lead over the next scope in log likelihood."""
-
-    scope: Scope
-    name: str
-    failures: int
-    requests: int
-    margin: float
+    def weigh(self, features: tuple[float, ...]) -> dict[str, float]:
+        """Return log odds by cause, comparable with each other."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """A cause, the explanation behind it and the numbers of the sentence. Times in epoch minutes."""
+    """A cause, the explanation behind it and the numbers of the sentence.
+
+    Counts are since the trouble began: `callers` and `gateways` fail; `fine_gateways` and `fine_callers` do not.
+    `since` is in epoch minutes.
+    """
 
     cause: Cause
     explanation: Explanation
@@ -80,77 +81,20 @@ class Verdict:
     successes: int
     callers: int
     gateways: int
+    fine_callers: int
+    fine_gateways: int
+    gateways_in_scope: int
     since: int
     reason: str
 
 
-def _fit(failures: float, successes: float, stray: float) -> float:
-    """Log marginal likelihood: a Beta-Binomial inside, stray failures outside."""
-    inside = (
-        math.lgamma(failures + _A)
-        + math.lgamma(successes + _B)
-        - math.lgamma(failures + successes + _A + _B)
-        + math.lgamma(_A + _B)
-        - math.lgamma(_A)
-        - math.lgamma(_B)
-    )
-    return inside + stray * math.log(_STRAY)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the rules ask of the fleet: a gateway's region, its habit of one reason for all, its habit of no names."""
 
-
-def explain(key: KeyPast, number: int, evidence: Evidence, region_of: Callable[[str], str], now: int) -> Explanation:
-    """Choose the scope that explains best which requests of a version fail since the trouble began."""
-    version = key.versions[number]
-    started = min(c.started for c in evidence.callers)
-    bins = max(1, min(12, now // 5 - max(started, now - _HOUR + 5) // 5 + 1))
-    ok_at = {g: ring.total(now, bins) for g, ring in version.ok_at.items()}
-    ok_all = sum(ok_at.values())
-    by_gateway = dict(evidence.by_gateway)
-    total = sum(by_gateway.values())
-    by_caller: dict[CallerKey, int] = {}
-    for f in evidence.failures:
-        by_caller[f.caller] = by_caller.get(f.caller, 0) + f.count
-    gateways = set(ok_at) | set(by_gateway)
-    regions = {region_of(g) for g in gateways}
-    known = [who for who, past in key.callers.items() if number in past.versions]
-    options: list[tuple[float, Explanation]] = []
-
-    def offer(scope: Scope, name: str, failures: int, ok: int, choices: int, handicap: float = 0.0) -> None:
-        fit = _fit(failures, ok, total - failures) - math.log(max(1, choices)) - handicap
-        options.append(
-            (fit, Explanation(scope=scope, name=name, failures=failures, requests=failures + ok, margin=0.0))
-        )
-
-    for g, n in by_gateway.items():
-        offer(Scope.GATEWAY, g, n, ok_at.get(g, 0), len(gateways))
-    for r in {region_of(g) for g in by_gateway}:
-        here = [g for g in gateways if region_of(g) == r]
-        failed = sum(by_gateway.get(g, 0) for g in here)
-        offer(Scope.REGION, r, failed, sum(ok_at.get(g, 0) for g in here), len(regions))
-    ok_since = {c.who: c.ok_since for c in evidence.callers}
-    for who, n in by_caller.items():
-        offer(Scope.CALLER, "/".join(w for w in who if w), n, ok_since[who], len(known))
-    sources = {who[1] for who in known}
-    for source in {who[1] for who in by_caller}:
-        same = [who for who in known if who[1] == source]
-        if len(same) < 2 or len(sources) < 2:  # noqa: PLR2004 - one caller, or one environment, is the other scope
-            continue
-        failed = sum(by_caller.get(who, 0) for who in same)
-        ok = sum(
-            ok_since.get(who, 0) if who in by_caller else int(key.callers[who].versions[number].last_ok >= started)
-            for who in same
-        )
-        offer(Scope.SOURCE, source, failed, ok, len(sources), 0.7)
-    offer(Scope.EVERYONE, "", total, ok_all, 1)
-    options.sort(key=lambda o: -o[0])
-    best = options[0][1]
-    second = next((fit for fit, e in options[1:] if e.scope != best.scope), -math.inf)
-    return Explanation(
-        scope=best.scope,
-        name=best.name,
-        failures=best.failures,
-        requests=best.requests,
-        margin=min(99.0, options[0][0] - second),
-    )
+    region_of: Callable[[str], str]
+    hides_reasons: Callable[[str], bool]
+    namelessness: Callable[[str], float]
 
 
 def judge(
@@ -159,116 +103,122 @@ def judge(
     evidence: Evidence,
     life: LifeCycle,
     *,
-    region_of: Callable[[str], str],
-    hides_reasons: Callable[[str], bool],
+    around: Surroundings,
     now: int,
+    features: tuple[float, ...] = (),
+    model: StructureModel | None = None,
 ) -> Verdict:
     """Name the cause of a version's failures.
 
     Args:
         key: the key's past.
         number: the failing version.
-        evidence: its failures of the last hour.
+        evidence: its recent failures.
         life: where the version stands.
-        region_of: a gateway's region.
-        hides_reasons: whether a gateway gives one reason for every rejection.
+        around: the fleet's habits.
         now: the look, epoch minutes.
+        features: this look's row, for the model.
+        model: weighs what structure must tell; None leaves it to the best-fitting scope.
     """
-    explanation = explain(key, number, evidence, region_of, now)
-    failed = sum(f.count for f in evidence.failures)
-    hidden = evidence.kind == CREDENTIAL and all(hides_reasons(g) for g in evidence.by_gateway)
-    since = min(c.started for c in evidence.callers)
+    version = key.versions[number]
+    found = cells(version, evidence)
+    fits = explanations(key, number, found, around.region_of)
+    cause = _plain(key, number, evidence, life, around, now)
+    if cause is None:
+        cause = _learned(model, features) if model is not None else _fitting(key, evidence, life, fits, now)
+    explanation = _spoken(cause, fits)
+    failing_at = {g for _, g in found.failed}
+    failing = {who for who, _ in found.failed}
+    fine_at = {g for _, g in found.ok} - failing_at
+    region = around.region_of
     return Verdict(
-        cause=_cause(key, number, evidence, life, explanation, hidden=hidden, now=now),
+        cause=cause,
         explanation=explanation,
-        failures=failed,
-        successes=key.versions[number].ok.total(now, max(1, min(12, (now - since) // 5 + 1))),
-        callers=len(evidence.callers),
-        gateways=len(evidence.by_gateway),
-        since=since,
+        failures=sum(found.failed.values()),
+        successes=sum(found.ok.values()),
+        callers=len(failing),
+        gateways=len(failing_at),
+        fine_callers=len({who for who, _ in found.ok} - failing),
+        fine_gateways=len(fine_at),
+        gateways_in_scope=_in_scope(explanation, failing_at | set(version.ever_ok_at), region),
+        since=found.onset,
         reason=evidence.reason,
     )
 
 
-def storms(key: KeyPast, evidence: Evidence, now: int) -> bool:
-    """Tell whether the fastest failing caller fails far faster in five minutes than it usually asks."""
-    fastest: dict[CallerKey, int] = {}
-    for f in evidence.failures:
-        if f.minute > now - 5:
-            fastest[f.caller] = fastest.get(f.caller, 0) + f.count
-    for who, failures in fastest.items():
-        past = key.callers[who]
-        failed = sum(run.failures + run.failures_before for run in past.runs.values())
-        usual = 5.0 * max(1, past.requests - failed) / max(60, now - past.first_seen)
-        if failures >= _STORM_FAILURES and failures >= _STORM_RATIO * (usual + 0.5):
-            return True
-    return False
+def _in_scope(explanation: Explanation, gateways: set[str], region_of: Callable[[str], str]) -> int:
+    if explanation.scope is Scope.REGION:
+        return sum(region_of(g) == explanation.name for g in gateways)
+    return len(gateways)
 
 
-def _cause(
-    key: KeyPast,
-    number: int,
-    evidence: Evidence,
-    life: LifeCycle,
-    explanation: Explanation,
-    *,
-    hidden: bool,
-    now: int,
-) -> Cause:
+def _spoken(cause: Cause, fits: dict[Scope, Explanation]) -> Explanation:
+    offered = [fits[scope] for scope in _SPOKEN_OF.get(cause, (Scope.EVERYONE,)) if scope in fits]
+    return max(offered, key=lambda e: e.fit, default=fits[Scope.EVERYONE])
+
+
+def stuffed(key: KeyPast, evidence: Evidence, around: Surroundings) -> bool:
+    """Tell whether callers that nobody knows try credentials, where gateways usually name those that fail."""
+    unknown = [c for c in evidence.callers if c.who not in key.proven]
+    failures = sum(c.failures for c in unknown)
+    if len(unknown) < len(evidence.callers) or failures < _STUFFING_FAILURES:
+        return False
+    if any(key.callers[c.who].nameless for c in unknown):
+        usual = max(around.namelessness(g) for g in evidence.by_gateway)
+        return usual < _NAMELESS_IS_USUAL
+    return len(unknown) >= _STUFFING_CALLERS
+
+
+def _plain(  # noqa: PLR0911 - one rule a line, the first that fits
+    key: KeyPast, number: int, evidence: Evidence, life: LifeCycle, around: Surroundings, now: int
+) -> Cause | None:
+    """Name the cause where the reason, the registry or a caller's own past says it; None where structure must."""
+    by_kind = {ERROR: Cause.UPSTREAM_OUTAGE, LIMITED: Cause.RATE_LIMITED, MALFORMED: Cause.CALLER_FAULT}
+    if evidence.kind in by_kind:
+        return by_kind[evidence.kind]
+    if stuffed(key, evidence, around):
+        return Cause.CREDENTIAL_STUFFING
     alone = len(evidence.callers) == 1
-    if evidence.kind == ERROR:
-        return Cause.UPSTREAM_OUTAGE
-    if evidence.kind == MALFORMED:
+    if alone and evidence.lead.runs_before >= _HABITUAL_RUNS:
         return Cause.CALLER_FAULT
-    if evidence.kind == LIMITED:
-        return Cause.RATE_LIMITED
-    if alone and evidence.lead.runs_before > 2:  # noqa: PLR2004 - it has failed this way on other days
+    hidden = all(around.hides_reasons(g) for g in evidence.by_gateway)
+    on_its_way_out = life.role in {"", "from"}
+    expired = life.expires is not None and life.expires <= now + _NEAR_EXPIRY_MINUTES
+    if evidence.reason == "expired" or (hidden and on_its_way_out and expired):
+        return Cause.PREMATURE_EXPIRY
+    if life.retired is not None and life.role == "from":
         return Cause.CALLER_FAULT
-    if storms(key, evidence, now) and explanation.scope in {Scope.CALLER, Scope.GATEWAY, Scope.REGION} and alone:
+    if evidence.reason == "revoked" and on_its_way_out:
+        return Cause.EARLY_REVOCATION if key.versions[number].ok_total else Cause.CALLER_FAULT
+    return None
+
+
+def _learned(model: StructureModel, features: tuple[float, ...]) -> Cause:
+    odds = model.weigh(features)
+    return Cause(max(sorted(odds), key=lambda cause: odds[cause]))
+
+
+def _fitting(  # noqa: PLR0911 - one rule a line, the first that fits
+    key: KeyPast, evidence: Evidence, life: LifeCycle, fits: dict[Scope, Explanation], now: int
+) -> Cause:
+    """Read the cause off the best-fitting scope."""
+    alone = len(evidence.callers) == 1
+    fastest = max((f.count for f in evidence.failures if f.minute > now - 5), default=0)
+    if alone and fastest >= _STORM_FAILURES and storm_ratio(key, evidence, now) >= _STORM_RATIO:
         return Cause.RETRY_STORM
     if evidence.kind == FORBIDDEN:
-        return _forbidden(key, evidence)
-    dead = life.retired is not None or (life.role == "from" and evidence.reason in {"revoked", "expired"})
-    if evidence.reason == "expired":
-        return Cause.PREMATURE_EXPIRY
-    if evidence.reason == "revoked":
-        return Cause.CALLER_FAULT if dead and life.retired is not None and alone else Cause.EARLY_REVOCATION
-    if life.role == "from" or (life.role != "to" and life.expires is not None and life.expires <= now):
-        return _old_version(key, number, evidence, life, explanation, hidden=hidden, now=now)
-    return _place_or_person(evidence, explanation, hidden=hidden)
-
-
-def _forbidden(key: KeyPast, evidence: Evidence) -> Cause:
-    known = any(f.route is None or f.route in key.callers[f.caller].routes for f in evidence.failures)
-    return Cause.SCOPE_LOSS if known or len(evidence.callers) > 1 else Cause.CALLER_FAULT
-
-
-def _old_version(
-    key: KeyPast,
-    number: int,
-    evidence: Evidence,
-    life: LifeCycle,
-    explanation: Explanation,
-    *,
-    hidden: bool,
-    now: int,
-) -> Cause:
-    """Name the cause where the reason does not say it and the version is on its way out."""
-    expired = life.expires is not None and life.expires <= now + _NEAR_EXPIRY_MINUTES
-    everyone = explanation.scope is Scope.EVERYONE or not key.versions[number].ok.total(now, 2)
-    if expired:
-        return Cause.PREMATURE_EXPIRY
-    if everyone or hidden or evidence.reason in {"unknown_credential", "other"}:
-        return Cause.EARLY_REVOCATION
-    return _place_or_person(evidence, explanation, hidden=hidden)
-
-
-def _place_or_person(evidence: Evidence, explanation: Explanation, *, hidden: bool) -> Cause:
-    if explanation.scope is Scope.GATEWAY:
+        return Cause.SCOPE_LOSS
+    best = max(fits.values(), key=lambda e: e.fit).scope
+    if best is Scope.GATEWAY:
         return Cause.STALE_GATEWAY
-    if explanation.scope is Scope.SOURCE:
+    if best in {Scope.GATEWAYS, Scope.REGION}:
+        return Cause.PROPAGATION_DELAY
+    if best is Scope.SOURCE:
         return Cause.WRONG_ENVIRONMENT
-    if explanation.scope is Scope.CALLER:
-        unknown = evidence.reason in {"unknown_credential", "other"}
-        return Cause.WRONG_ENVIRONMENT if unknown and not hidden else Cause.WRONG_SECRET
-    return Cause.PROPAGATION_DELAY
+    if best is Scope.CALLER:
+        unknown = evidence.kind == CREDENTIAL and evidence.reason == "unknown_credential"
+        return Cause.WRONG_ENVIRONMENT if unknown else Cause.WRONG_SECRET
+    return Cause.EARLY_REVOCATION if life.role == "from" else Cause.PROPAGATION_DELAY
+
+
+__all__ = ["NOT_THE_ROLLOVER", "Cause", "Cells", "Scope", "StructureModel", "Surroundings", "Verdict", "judge"]

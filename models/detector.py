@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import sklearn
 
-from models.calibration import PeakBook, Thresholds
-from models.causes import Scope, Verdict, judge
-from models.episodes import Action, Alert, Episode, Episodes, FeatureShare, Finding
+from models.calibration import PeakBook, Thresholds, calibrate
+from models.causes import Surroundings, Verdict, judge
+from models.episodes import CLOSE_AFTER_MINUTES, Action, Alert, Episode, Episodes, FeatureShare, Finding
 from models.observations import KeyFacts, UsageRow, epoch_seconds, from_epoch
 from models.reranker import Reranker
+from models.scopes import Scope
 from models.scorers import ForestScorer, Scorer, SurpriseBaseline
 from models.state import Candidate, FleetState
 from models.trees import Matrix
@@ -26,6 +27,11 @@ from models.wording import sentence, severity
 _HOUR = 60
 _DAY = 24 * _HOUR
 _MAX_HISTORY_ROWS = 20_000
+_FAILING_SHARE = 0.2
+"""Of rollovers, at the most: one in eight fails, and a history that nobody labelled must not deafen the detector."""
+_DEAF = Thresholds(rollover=0.85, rest=0.95, expected=5.0)
+_ALONE = Thresholds(rollover=0.55, rest=0.6, expected=5.0)
+"""For the forest alone: the floor of its thresholds."""
 _COLD = Thresholds(rollover=0.9, rest=0.95, expected=5.0)
 """For the baseline on its own: the floor below which it does not speak, however quiet the history was."""
 
@@ -99,7 +105,11 @@ class Detector:
         self.thresholds: Thresholds | None = None
         self._history: list[tuple[int, tuple[float, ...]]] = []
         self._peaks = PeakBook()
-        self._regions: dict[str, str] = {}
+        self._around = Surroundings(
+            region_of=lambda gateway: self.state.regions.get(gateway, ""),
+            hides_reasons=self.state.hides_reasons,
+            namelessness=self.state.namelessness,
+        )
 
     def register(self, facts: Iterable[KeyFacts]) -> None:
         """Replace what the registry says of the given keys; call it again whenever the registry changes."""
@@ -169,9 +179,6 @@ class Detector:
 
     def _look(self, rows: Sequence[UsageRow], now: datetime, *, speak: bool) -> list[Alert]:
         minute = (epoch_seconds(now) - 1) // 60
-        for row in rows:
-            if row.region is not None:
-                self._regions[row.gateway] = row.region
         self.state.add(rows)
         candidates = self.state.look(minute, self.episodes.flagged())
         alerts: list[Alert] = []
@@ -181,26 +188,32 @@ class Detector:
             if scorer.ready:
                 scores = scorer.score(matrix).tolist()
                 for candidate, score in zip(candidates, scores, strict=True):
-                    alert = self._judge(candidate, score, scorer, thresholds, now, speak=speak)
-                    if alert is not None:
-                        alerts.append(alert)
+                    alerts.extend(self._judge(candidate, score, scorer, thresholds, now, speak=speak))
         if speak:
             alerts.extend(self.episodes.close_quiet(minute, now))
         return alerts
 
     def _judge(
         self, candidate: Candidate, score: float, scorer: Scorer, thresholds: Thresholds, now: datetime, *, speak: bool
-    ) -> Alert | None:
+    ) -> list[Alert]:
         key, version, minute = candidate.key, candidate.version, candidate.minute
         threshold = thresholds.rollover if candidate.in_rollover else thresholds.rest
         if (key, version) not in self.episodes.open:
             self._peaks.add(key, minute, score, in_rollover=candidate.in_rollover)
         if not self.episodes.wants(key, version, score, threshold):
             self._remember(minute, candidate.features)
-            return None
+            return []
         if not speak:
-            return None
-        return self.episodes.judge(self._finding(candidate, score, scorer, threshold, now), minute)
+            return []
+        lead = candidate.evidence.lead
+        quiet = CLOSE_AFTER_MINUTES
+        if not lead.recovered:
+            quiet = max(2 * quiet, self.state.keys[key].callers[lead.who].run_gap(minute))
+        failing = frozenset(
+            "/".join(f.caller) for f in candidate.evidence.failures if f.minute > minute - CLOSE_AFTER_MINUTES
+        )
+        finding = self._finding(candidate, score, scorer, threshold, now)
+        return self.episodes.judge(finding, minute, quiet=quiet, callers=failing)
 
     def _finding(self, candidate: Candidate, score: float, scorer: Scorer, threshold: float, now: datetime) -> Finding:
         verdict = judge(
@@ -208,9 +221,10 @@ class Detector:
             candidate.version,
             candidate.evidence,
             candidate.life,
-            region_of=lambda gateway: self._regions.get(gateway, ""),
-            hides_reasons=self.state.hides_reasons,
+            around=self._around,
             now=candidate.minute,
+            features=candidate.features,
+            model=None if self.reranker is None else self.reranker.causes,
         )
         opening = (candidate.key, candidate.version) not in self.episodes.open
         return Finding(
@@ -237,7 +251,7 @@ class Detector:
     def _place(self, candidate: Candidate, verdict: Verdict) -> dict[str, str | None]:
         scope = verdict.explanation.scope
         gateway = verdict.explanation.name if scope is Scope.GATEWAY else None
-        region = verdict.explanation.name if scope is Scope.REGION else self._regions.get(gateway or "")
+        region = verdict.explanation.name if scope is Scope.REGION else self.state.regions.get(gateway or "")
         client, source = candidate.evidence.lead.who if verdict.callers == 1 else ("", "")
         if scope is Scope.SOURCE:
             source = verdict.explanation.name
@@ -255,9 +269,19 @@ class Detector:
         return self.baseline, _COLD
 
     def _calibrated(self, minute: int) -> Thresholds | None:
+        """Return thresholds for the budget: those that held on simulated fleets, raised where this fleet is noisier."""
+        key_days = len(self.state.keys) * self._history_minutes(minute) / _DAY
+        faults = _FAILING_SHARE * self.state.rollovers_started(minute)
         if self.reranker is None:
-            return None
-        return self.reranker.thresholds(self.options.budget)
+            return calibrate(self._peaks.peaks(), key_days=key_days, budget=self.options.budget, floor=_ALONE)
+        return calibrate(
+            self._peaks.peaks(),
+            key_days=key_days,
+            budget=self.options.budget,
+            floor=self.reranker.thresholds(self.options.budget),
+            cap=_DEAF,
+            faults=faults,
+        )
 
     def _history_minutes(self, minute: int) -> int:
         return 0 if self.state.first_minute is None else max(0, minute + 1 - self.state.first_minute)

@@ -9,7 +9,8 @@ from enum import StrEnum
 from models.causes import Cause
 
 CLOSE_AFTER_MINUTES = 60
-"""Quiet for so long, an episode is over."""
+"""Quiet for so long, an episode is over; a caller that asks seldom needs longer to show it (`quiet` of `judge`)."""
+_SUPERSEDED_AFTER_MINUTES = 60
 KEEP_SHARE = 0.3
 """A score above this share of its threshold keeps an open episode open (hysteresis)."""
 CORRECTION_LOOKS = 3
@@ -95,6 +96,8 @@ class Episode:
     finding: Finding
     opened: int
     last: int
+    quiet: int = CLOSE_AFTER_MINUTES
+    callers: frozenset[str] = frozenset()
     doubts: int = 0
     doubted: Cause | None = None
     corrections: int = 0
@@ -115,19 +118,43 @@ class Episodes:
         """Tell whether a score matters here: it opens an episode, or speaks to an open one."""
         return score >= threshold or (key, version) in self.open
 
-    def judge(self, finding: Finding, minute: int) -> Alert | None:
-        """Open, correct, escalate or merely prolong. Returns what is to be told, if anything."""
+    def judge(
+        self, finding: Finding, minute: int, *, quiet: int = CLOSE_AFTER_MINUTES, callers: frozenset[str] = frozenset()
+    ) -> list[Alert]:
+        """Open, correct, escalate or merely prolong. Returns what is to be told, if anything.
+
+        Args:
+            finding: this look's.
+            minute: the look, epoch minutes.
+            quiet: minutes without failures after which the episode is over.
+            callers: who fails now; where none of them failed when the episode opened, it is another trouble.
+        """
         at = (finding.key, finding.version)
         episode = self.open.get(at)
+        over = finding.score >= finding.threshold
+        told: list[Alert] = []
+        if episode is not None and over and self._superseded(episode, minute, callers):
+            told.append(self._close(at, finding.at))
+            episode = None
         if episode is None:
-            if finding.score < finding.threshold:
-                return None
-            name = f"{finding.key}/v{finding.version}/{finding.at:%Y%m%dT%H%M}"
-            self.open[at] = Episode(name=name, finding=finding, opened=minute, last=minute)
-            return Alert(action=Action.OPENED, episode=name, at=finding.at, finding=finding)
+            if over:
+                name = f"{finding.key}/v{finding.version}/{finding.at:%Y%m%dT%H%M}"
+                self.open[at] = Episode(
+                    name=name, finding=finding, opened=minute, last=minute, quiet=quiet, callers=callers
+                )
+                told.append(Alert(action=Action.OPENED, episode=name, at=finding.at, finding=finding))
+            return told
         if finding.score >= KEEP_SHARE * finding.threshold:
-            episode.last = minute
-        return self._revise(episode, finding)
+            episode.last, episode.quiet = minute, quiet
+            if over:
+                episode.callers |= callers
+        revised = self._revise(episode, finding)
+        return told if revised is None else [*told, revised]
+
+    @staticmethod
+    def _superseded(episode: Episode, minute: int, callers: frozenset[str]) -> bool:
+        long_ago = minute - episode.opened > _SUPERSEDED_AFTER_MINUTES
+        return bool(callers and episode.callers) and long_ago and not callers & episode.callers
 
     @staticmethod
     def _revise(episode: Episode, finding: Finding) -> Alert | None:
@@ -147,12 +174,10 @@ class Episodes:
 
     def close_quiet(self, minute: int, at: datetime) -> list[Alert]:
         """Close what has been quiet; the last evidence is the end."""
-        over = [k for k, e in self.open.items() if minute - e.last > CLOSE_AFTER_MINUTES]
-        alerts = []
-        for k in over:
-            episode = self.open.pop(k)
-            ended = at.fromtimestamp(episode.last * 60 + 60, at.tzinfo)
-            alerts.append(
-                Alert(action=Action.CLOSED, episode=episode.name, at=at, finding=episode.finding, ended_at=ended)
-            )
-        return alerts
+        over = [k for k, e in self.open.items() if minute - e.last > e.quiet]
+        return [self._close(k, at) for k in over]
+
+    def _close(self, key: tuple[str, int], at: datetime) -> Alert:
+        episode = self.open.pop(key)
+        ended = at.fromtimestamp(episode.last * 60 + 60, at.tzinfo)
+        return Alert(action=Action.CLOSED, episode=episode.name, at=at, finding=episode.finding, ended_at=ended)

@@ -51,7 +51,7 @@ class FaultResult:
         """Return 0.7 x 2^(-(w-1)/6) + 0.3 where the cause is right; 0 where it was missed."""
         if self.delay_windows is None:
             return 0.0
-        return 0.7 * 2.0 ** (-(self.delay_windows - 1) / 6.0) + 0.3 * (self.cause == self.fault.cause)
+        return 0.7 * math.exp2(-(self.delay_windows - 1) / 6.0) + 0.3 * float(self.cause == self.fault.cause)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from models.breakdown import Evidence, FleetView, LifeCycle, class_rate, prior_of
+from models.breakdown import Evidence, FleetView, LifeCycle, class_rate, prior_of, storm_ratio
 from models.history import (
     ERROR,
     FORBIDDEN,
@@ -19,6 +19,7 @@ from models.history import (
     KeyPast,
     VersionPast,
 )
+from models.scopes import Scope, cells, explanations
 from models.surprise import contrast, tail_surprise, wilson_lower
 
 NAMES: tuple[str, ...] = (
@@ -40,9 +41,15 @@ NAMES: tuple[str, ...] = (
     "failing_gateways", "top_gateway_share", "ok_at_failing", "ok_elsewhere", "gateway_contrast", "region_contrast",
     "caller_contrast", "route_contrast", "never_ok_here", "siblings_ok", "top_gateway_callers", "failing_routes",
     # the fleet and strangers
-    "keys_failing_here", "keys_failing", "strangers_1h",
+    "keys_failing_here", "keys_failing", "strangers_1h", "nameless_share", "nameless_habit", "reason_sameness",
+    # what is missing: successes and callers that should be there
+    "key_ok_ratio", "version_ok_ratio", "lost_callers", "version_callers", "adoption", "version_gateways",
+    "fit_gateway", "fit_gateways", "fit_region", "fit_caller", "fit_source", "siblings_in_region", "sibling_ok",
+    "others_ok_here", "lead_ok_elsewhere", "callers_of_source", "sources", "known_routes_failing", "routes_ok",
+    "storm_ratio", "onset_minutes", "weak_share",
+    "gateway_ok_10m", "failing_minutes", "lead_other_failures", "lead_other_ok_age", "lead_nameless",
     # life cycle
-    "is_to", "is_from", "in_rollover", "rollover_hours", "is_retired", "past_expiry", "near_expiry", "traffic_share",
+    "is_to", "is_from", "in_rollover", "rollover_hours", "is_retired", "retired_hours", "past_expiry", "near_expiry", "traffic_share",
     "version_ok_6h", "version_ok_total", "version_hours", "hours_since_first_failure", "key_rate",
 )  # fmt: skip
 INDEX = {name: i for i, name in enumerate(NAMES)}
@@ -56,6 +63,10 @@ FOREST_COLUMNS = tuple(INDEX[name] for name in FOREST_NAMES)
 """The one-sided features: higher is more harmful in each, as an isolation forest knows no sides."""
 
 _HOUR = 60
+_DAY = 1440
+_REGULAR = 10
+_NO_FIT = 25.0
+_LOST_MINUTES = 20
 _SETTLED_MINUTES = 120
 
 
@@ -76,14 +87,19 @@ def vector(key: KeyPast, number: int, evidence: Evidence, fleet: FleetView, life
     """
     version = key.versions[number]
     rates = _rate_features(key, version, number, evidence, fleet, now)
-    callers = _caller_features(key, version, number, evidence, now)
+    callers = _caller_features(key, number, evidence, now)
     lead = _lead_features(key, number, evidence, fleet, now)
     place = _place_features(version, evidence, now)
     top = max(evidence.by_gateway, key=lambda g: evidence.by_gateway[g])
+    rejections = sum(evidence.by_gateway.values())
     around = [
         _log(fleet.keys_failing_at.get(top, 0)),
         _log(fleet.keys_failing),
         _log(key.strangers.total(now, HOUR_BINS)),
+        sum(f.count for f in evidence.failures if key.callers[f.caller].nameless) / rejections,
+        sum(n * fleet.nameless.get(g, 0.25) for g, n in evidence.by_gateway.items()) / rejections,
+        sum(n * fleet.hidden.get(g, 0.5) for g, n in evidence.by_gateway.items()) / rejections,
+        *_missing_features(key, number, evidence, fleet, top, now),
     ]
     return rates + callers + lead + place + around + _life_features(key, version, evidence, life, now)
 
@@ -98,12 +114,12 @@ def _rate_features(
     f360 = max(f360, f60)
     n5 = version.ok.total(now, 2) + f5
     n60, n360 = version.ok.total(now, HOUR_BINS) + f60, version.ok.total(now, SIX_HOUR_BINS) + f360
-    prior = prior_of(key, fleet, class_rate(key, fleet, kind))
+    prior = prior_of(key, class_rate(key, fleet, kind))
     by_reason: dict[str, int] = {}
     for f in evidence.failures:
         by_reason[f.reason] = by_reason.get(f.reason, 0) + f.count
     reason_surprise = max(
-        tail_surprise(n, n60, *prior_of(key, fleet, (key.rates.failures.get(r, 0.0), fleet.rates.get(r, 0.0))))
+        tail_surprise(n, n60, *prior_of(key, (key.rates.failures.get(r, 0.0), fleet.rates.get(r, 0.0))))
         for r, n in by_reason.items()
     )
     past = sum(key.rates.failures.values())
@@ -146,11 +162,11 @@ def _rate_features(
     ]
 
 
-def _caller_features(key: KeyPast, version: VersionPast, number: int, evidence: Evidence, now: int) -> list[float]:
+def _caller_features(key: KeyPast, number: int, evidence: Evidence, now: int) -> list[float]:
     failing = evidence.callers
     failing_names = {c.who for c in failing}
     ok_callers = 0
-    for who, past in key.callers.items():
+    for who, past in key.proven.items():
         mine = past.versions.get(number)
         if mine is not None and who not in failing_names and mine.last_ok > now - _HOUR:
             ok_callers += 1
@@ -266,6 +282,82 @@ def _share_contrast(failed: int, ok: int, failed_all: int, ok_all: int) -> float
     return contrast(failed, failed + ok, failed_all - failed, failed_all - failed + ok_all - ok)
 
 
+def _missing_features(
+    key: KeyPast, number: int, evidence: Evidence, fleet: FleetView, top: str, now: int
+) -> list[float]:
+    version = key.versions[number]
+    ok_hour = key.ok.total(now, HOUR_BINS)
+    yesterday = key.ok.total(now - _DAY, HOUR_BINS)
+    age = max(_HOUR, now - min((v.first_seen for v in key.versions.values()), default=now))
+    usual = 0.5 * yesterday + 0.5 * _HOUR * sum(v.ok_total for v in key.versions.values()) / age
+    ok_version = version.ok.total(now, HOUR_BINS)
+    before = (version.ok.total(now, SIX_HOUR_BINS) - ok_version) / 5.0
+    lost = adopted = 0
+    for past in key.proven.values():
+        last_ok = max(v.last_ok for v in past.versions.values())
+        mine = past.versions.get(number)
+        adopted += mine is not None and mine.first_ok >= 0
+        if past.requests >= _REGULAR and now - last_ok > _LOST_MINUTES:
+            lost += past.requests * (now - last_ok) > 5.0 * (now - past.first_seen)
+    lead = key.callers[evidence.lead.who]
+    other_failures = sum(run.failures for (n, _), run in lead.runs.items() if n != number and run.last > now - _HOUR)
+    other_ok = max((v.last_ok for n, v in lead.versions.items() if n != number), default=-1)
+    ring = version.ok_at.get(top)
+    return [
+        math.log((ok_hour + 0.5) / (usual + 0.5)),
+        math.log((ok_version + 0.5) / (before + 0.5)),
+        _log(lost),
+        _log(adopted),
+        adopted / max(1, len(key.proven)),
+        _log(len(version.ever_ok_at)),
+        *_scope_features(key, number, evidence, fleet, top, now),
+        _log(ring.total(now, 2)) if ring else 0.0,
+        _log(len({f.minute for f in evidence.failures})),
+        _log(other_failures),
+        _log(now - other_ok) if other_ok >= 0 else -1.0,
+        float(lead.nameless),
+    ]
+
+
+def _scope_features(key: KeyPast, number: int, evidence: Evidence, fleet: FleetView, top: str, now: int) -> list[float]:
+    version = key.versions[number]
+    found = cells(version, evidence)
+
+    def region_of(gateway: str) -> str:
+        return fleet.regions.get(gateway, "")
+
+    fits = explanations(key, number, found, region_of)
+    everyone = fits[Scope.EVERYONE].fit
+
+    def lead_over_all(scope: Scope) -> float:
+        return min(20.0, max(-20.0, fits[scope].fit - everyone)) if scope in fits else -_NO_FIT
+
+    who = evidence.lead.who
+    siblings = {g for g in version.ever_ok_at if region_of(g) == region_of(top) and g != top} if region_of(top) else ()
+    failing = {w for w, _ in found.failed}
+    routes = {f.route for f in evidence.failures if f.caller == who and f.route is not None}
+    mine = key.callers[who].routes
+    routes_ok = sum(ring.total(now, 2) > 0 for r in routes if (ring := version.ok_on.get(r)) is not None)
+    return [
+        lead_over_all(Scope.GATEWAY),
+        lead_over_all(Scope.GATEWAYS),
+        lead_over_all(Scope.REGION),
+        lead_over_all(Scope.CALLER),
+        lead_over_all(Scope.SOURCE),
+        _log(len(siblings)),
+        _log(sum(n for (_, g), n in found.ok.items() if g in siblings)),
+        _log(sum(n for (w, g), n in found.ok.items() if g == top and w not in failing)),
+        _log(sum(n for (w, g), n in found.ok.items() if w == who and g != top)),
+        _log(sum(w[1] == who[1] for w in key.proven)),
+        _log(len({w[1] for w in key.proven})),
+        sum(r in mine for r in routes) / len(routes) if routes and mine else -1.0,
+        routes_ok / len(routes) if routes and version.ok_on else -1.0,
+        math.log(storm_ratio(key, evidence, now)),
+        _log(now - found.onset),
+        fits[Scope.EVERYONE].failures / max(1, fits[Scope.EVERYONE].requests),
+    ]
+
+
 def _life_features(key: KeyPast, version: VersionPast, evidence: Evidence, life: LifeCycle, now: int) -> list[float]:
     running = life.started is not None and life.started <= now
     retired = life.retired is not None and life.retired <= now
@@ -279,6 +371,7 @@ def _life_features(key: KeyPast, version: VersionPast, evidence: Evidence, life:
         float(running and (not retired or hours <= 48)),  # noqa: PLR2004 - DESIGN section 8: 48 h after the start
         _log(hours),
         float(retired),
+        _log((now - life.retired) / 60.0) if retired and life.retired is not None else -1.0,
         float(life.expires is not None and life.expires <= now),
         float(life.expires is not None and abs(now - life.expires) <= 120),  # noqa: PLR2004 - two hours
         version.ok.total(now, HOUR_BINS) / all_ok if all_ok else 0.0,

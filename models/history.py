@@ -13,13 +13,19 @@ from models.observations import OK, VERSION_REASONS, UsageRow
 BIN_MINUTES = 5
 HOUR_BINS = 12
 SIX_HOUR_BINS = 72
-RUN_GAP_MINUTES = 45
-"""Failures of a caller that are further apart belong to two runs."""
+DAY_BINS = 300
+"""A day and an hour: the same hour of yesterday is still there."""
+NAMELESS = "\0"
+"""Stands in for the client of a failure that carries none: no client that a gateway logs is called so."""
+_RUN_GAP_MINUTES = (45, 360)
+_RUN_GAP_REQUESTS = 4.0
+"""Failures of a caller that are further apart than this many of its usual gaps, within bounds, belong to two runs."""
 _RECENT_MINUTES = 360
 _MAX_RECENT = 3000
 _HALF_LIFE_HOURS = 72.0
 _LAG_HOURS = 2
 _MAX_CALLERS = 2000
+_MAX_CELLS = 600
 
 CREDENTIAL, FORBIDDEN, LIMITED, MALFORMED, ERROR = range(5)
 REASON_CLASS: dict[str, int] = {
@@ -93,13 +99,23 @@ class CallerVersion:
 
 @dataclass(slots=True)
 class CallerPast:
-    """A caller of a key: versions it used, ways it failed, routes that worked for it."""
+    """A caller of a key: versions it used, ways it failed, routes that worked for it.
+
+    A `nameless` one stands for all failures without a client from one source, where no known caller can be named.
+    """
 
     first_seen: int
     requests: int = 0
     versions: dict[int, CallerVersion] = field(default_factory=dict)
     runs: dict[tuple[int, str], FailureRun] = field(default_factory=dict)
+    nameless: bool = False
     routes: set[str] = field(default_factory=set)
+
+    def run_gap(self, now: int) -> int:
+        """Return how far apart two failures of this caller may be and still belong to one run, in minutes."""
+        least, most = _RUN_GAP_MINUTES
+        usual = _RUN_GAP_REQUESTS * (now - self.first_seen) / max(1, self.requests)
+        return int(min(most, max(least, usual)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +133,11 @@ class RecentFailure:
 
 @dataclass(slots=True)
 class VersionPast:
-    """One version's recent volume and failures."""
+    """One version's recent volume and failures.
+
+    `looks` counts those of the running trouble; `news` says that another caller began to fail since the last.
+    `joint` holds successes by caller and gateway in slabs of five minutes, newest last, as many as `_MAX_CELLS` allows.
+    """
 
     first_seen: int
     ok: Ring = field(default_factory=lambda: Ring(SIX_HOUR_BINS))
@@ -126,6 +146,11 @@ class VersionPast:
     ok_on: dict[str, Ring] = field(default_factory=dict)
     ever_ok_at: dict[str, int] = field(default_factory=dict)
     failures: deque[RecentFailure] = field(default_factory=deque)
+    joint: deque[tuple[int, dict[tuple[CallerKey, str], int]]] = field(default_factory=deque)
+    joint_cells: int = 0
+    looks: int = 0
+    last_look: int = -1
+    news: bool = False
     by_class: list[Ring] = field(default_factory=lambda: [Ring(SIX_HOUR_BINS) for _ in range(N_CLASSES)])
     first_failure: dict[int, int] = field(default_factory=dict)
 
@@ -172,40 +197,68 @@ class Rates:
 class KeyPast:
     """All that is remembered of one key."""
 
-    __slots__ = ("callers", "rates", "strangers", "versions")
+    __slots__ = ("_at_source", "callers", "ok", "proven", "rates", "strangers", "versions")
 
     def __init__(self) -> None:
         """Start empty."""
         self.versions: dict[int, VersionPast] = {}
         self.callers: dict[CallerKey, CallerPast] = {}
+        self.proven: dict[CallerKey, CallerPast] = {}
         self.rates = Rates()
         self.strangers = Ring(HOUR_BINS)
+        self.ok = Ring(DAY_BINS)
+        self._at_source: dict[str, CallerKey | None] = {}
 
     def add(self, row: UsageRow) -> bool:
-        """Take in one row. Return whether it is a failure (or unserved request) of a known caller."""
+        """Take in one row. Return whether it is a failure (or unserved request)."""
         minute = row.bucket // 60
         version = self.versions.get(row.version)
         if version is None:
             version = self.versions[row.version] = VersionPast(first_seen=minute)
-        if row.client is None and row.reason != OK:
-            self.strangers.add(minute, row.requests)
-            return False
         self.rates.add(minute, row.reason, row.requests)
         who = (row.client or "", row.source or "")
+        if row.reason != OK and (row.client is None or who not in self.callers):
+            self.strangers.add(minute, row.requests)
+        if row.client is None and row.reason != OK:
+            who = self._named(row.source)
         caller = self.callers.get(who)
         if caller is None:
             if len(self.callers) >= _MAX_CALLERS:
-                who = ("", "")
-            caller = self.callers.setdefault(who, CallerPast(first_seen=minute))
+                who = (NAMELESS, "")
+            caller = self.callers.setdefault(who, CallerPast(first_seen=minute, nameless=who[0] == NAMELESS))
         caller.requests += row.requests
         past = caller.versions.get(row.version)
         if past is None:
             past = caller.versions[row.version] = CallerVersion(first_seen=minute)
         if row.reason == OK:
+            self.ok.add(minute, row.requests)
+            self.proven.setdefault(who, caller)
+            if past.first_ok < 0 and row.source and self._at_source.setdefault(row.source, who) != who:
+                self._at_source[row.source] = None
             self._succeed(version, caller, past, row, minute)
+            self._join(version, who, row, minute)
             return False
         self._fail(version, caller, past, row, minute, who)
         return True
+
+    def _named(self, source: str | None) -> CallerKey:
+        """Name the caller of a failure without a client: the only one known at its source, else nobody of that source."""
+        known = self._at_source.get(source) if source else None
+        return known or (NAMELESS, source or "")
+
+    @staticmethod
+    def _join(version: VersionPast, who: CallerKey, row: UsageRow, minute: int) -> None:
+        joint, number = version.joint, minute // BIN_MINUTES
+        if not joint or joint[-1][0] < number:
+            joint.append((number, {}))
+            while version.joint_cells > _MAX_CELLS or joint[0][0] <= number - SIX_HOUR_BINS:
+                version.joint_cells -= len(joint.popleft()[1])
+        slab, at = joint[-1][1], (who, row.gateway)
+        if at in slab:
+            slab[at] += row.requests
+        else:
+            slab[at] = row.requests
+            version.joint_cells += 1
 
     @staticmethod
     def _succeed(version: VersionPast, caller: CallerPast, past: CallerVersion, row: UsageRow, minute: int) -> None:
@@ -239,12 +292,13 @@ class KeyPast:
         run = caller.runs.get((row.version, row.reason))
         if run is None:
             run = caller.runs[row.version, row.reason] = FailureRun(started=minute, last=minute)
-        elif minute - run.last > RUN_GAP_MINUTES:
+        elif minute - run.last > caller.run_gap(minute):
             run.runs_before += 1
             run.failures_before += run.failures
             run.started, run.failures = minute, 0
         if run.failures == 0:
             past.ok_since_run = 0
+            version.news = True
         run.failures += row.requests
         run.last = max(run.last, minute)
         if past.streak == 0:

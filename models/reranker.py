@@ -7,7 +7,7 @@ odd and the fallback.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -35,14 +35,40 @@ class BudgetPoint:
     rest: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CauseTrees:
+    """Weighs causes by boosted trees, one table a cause (`causes.StructureModel`)."""
+
+    names: tuple[str, ...]
+    tables: tuple[TreeTable, ...]
+    bases: tuple[float, ...]
+
+    def weigh(self, features: tuple[float, ...]) -> dict[str, float]:
+        """Return log odds by cause."""
+        row = np.array([features], dtype=np.float64)
+        return {
+            name: base + float(table.total(row)[0])
+            for name, table, base in zip(self.names, self.tables, self.bases, strict=True)
+        }
+
+
 class Reranker:
     """Scores rows of `features.NAMES` with the probability of a failed rollover, as simulated. Always ready."""
 
     name = "re-ranker"
     ready = True
 
-    def __init__(self, *, table: TreeTable, base: float, budgets: Sequence[BudgetPoint], reference: Matrix) -> None:
-        """Take trees in log odds, the base log odds, the budget curve, and healthy simulated rows."""
+    def __init__(
+        self,
+        *,
+        table: TreeTable,
+        base: float,
+        budgets: Sequence[BudgetPoint],
+        reference: Matrix,
+        causes: CauseTrees | None = None,
+    ) -> None:
+        """Take trees in log odds, the base log odds, the budget curve, healthy simulated rows, and trees of causes."""
+        self.causes = causes
         self.table = table
         self.base = base
         self.budgets = tuple(sorted(budgets, key=lambda b: b.false_episodes))
@@ -76,40 +102,71 @@ class Reranker:
         )
 
 
-def from_histogram_boosting(model: Any) -> tuple[TreeTable, float]:  # noqa: ANN401 - scikit-learn ships no types
-    """Turn a fitted binary `HistGradientBoostingClassifier` into (table, base log odds).
+def from_histogram_boosting(model: Any) -> list[tuple[TreeTable, float]]:  # noqa: ANN401 - scikit-learn ships no types
+    """Turn a fitted `HistGradientBoostingClassifier` into (table, base log odds): one if binary, else one a class.
 
     Its nodes have no public name; a test holds the table against `predict_proba`, so a change of theirs is seen.
     """
-    trees = []
-    for (predictor,) in model._predictors:  # noqa: SLF001 - see above
-        n = predictor.nodes
-        leaf = n["is_leaf"].astype(bool)
-        left = np.where(leaf, -1, n["left"].astype(np.int64))
-        right = np.where(leaf, -1, n["right"].astype(np.int64))
-        value, count = n["value"].astype(np.float64), n["count"].astype(np.float64)
-        for i in range(len(n) - 1, -1, -1):  # children come after their parent
-            if not leaf[i]:
-                lo, hi = left[i], right[i]
-                value[i] = (value[lo] * count[lo] + value[hi] * count[hi]) / max(1.0, count[lo] + count[hi])
-        trees.append((n["feature_idx"], n["num_threshold"].astype(np.float64), left, right, value))
-    return stack(trees), float(np.ravel(model._baseline_prediction)[0])  # noqa: SLF001 - see above
+    bases = np.ravel(model._baseline_prediction)  # noqa: SLF001 - see above
+    out = []
+    for k, base in enumerate(bases):
+        trees = []
+        for predictors in model._predictors:  # noqa: SLF001 - see above
+            n = predictors[k].nodes
+            leaf = n["is_leaf"].astype(bool)
+            left = np.where(leaf, -1, n["left"].astype(np.int64))
+            right = np.where(leaf, -1, n["right"].astype(np.int64))
+            value, count = n["value"].astype(np.float64), n["count"].astype(np.float64)
+            for i in range(len(n) - 1, -1, -1):  # children come after their parent
+                if not leaf[i]:
+                    lo, hi = left[i], right[i]
+                    value[i] = (value[lo] * count[lo] + value[hi] * count[hi]) / max(1.0, count[lo] + count[hi])
+            trees.append((n["feature_idx"], n["num_threshold"].astype(np.float64), left, right, value))
+        out.append((stack(trees), float(base)))
+    return out
+
+
+def _packed(table: TreeTable, prefix: str) -> dict[str, Any]:
+    return {
+        f"{prefix}feature": table.feature,
+        f"{prefix}threshold": table.threshold.astype(np.float32),
+        f"{prefix}left": table.left.astype(np.int16),
+        f"{prefix}right": table.right.astype(np.int16),
+        f"{prefix}value": table.value.astype(np.float32),
+    }
+
+
+def _unpacked(arrays: Mapping[str, Any], prefix: str, depth: int) -> TreeTable:
+    return TreeTable(
+        feature=arrays[f"{prefix}feature"].astype(np.int16),
+        threshold=arrays[f"{prefix}threshold"].astype(np.float64),
+        left=arrays[f"{prefix}left"].astype(np.int32),
+        right=arrays[f"{prefix}right"].astype(np.int32),
+        value=arrays[f"{prefix}value"].astype(np.float64),
+        depth=depth,
+    )
 
 
 def save_reranker(path: Path, model: Reranker, *, notes: dict[str, object]) -> str:
     """Write the re-ranker; `notes` says how it was trained. Returns the digest."""
-    t = model.table
     arrays = {
-        "feature": t.feature,
-        "threshold": t.threshold.astype(np.float32),
-        "left": t.left.astype(np.int16),
-        "right": t.right.astype(np.int16),
-        "value": t.value.astype(np.float32),
+        **_packed(model.table, ""),
         "budgets": np.array([[b.false_episodes, b.rollover, b.rest] for b in model.budgets]),
         "reference": model.reference.astype(np.float32),
     }
-    header = {"features": list(NAMES), "base": model.base, "depth": t.depth, "notes": notes}
-    return save(path, kind=KIND, header=header, arrays=arrays)  # type: ignore[arg-type]
+    header: dict[str, object] = {
+        "features": list(NAMES),
+        "base": model.base,
+        "depth": model.table.depth,
+        "causes": [],
+        "notes": notes,
+    }
+    if model.causes is not None:
+        parts = zip(model.causes.names, model.causes.bases, model.causes.tables, strict=True)
+        header["causes"] = [[name, base, table.depth] for name, base, table in parts]
+        for i, table in enumerate(model.causes.tables):
+            arrays.update(_packed(table, f"cause{i}_"))
+    return save(path, kind=KIND, header=header, arrays=arrays)
 
 
 def load_reranker(path: Path) -> Reranker:
@@ -119,21 +176,25 @@ def load_reranker(path: Path) -> Reranker:
         raise ArtifactError(
             ArtifactReason.OUTDATED, f"model file {path.name} was trained on other features: train again"
         )
-    depth, base = header["depth"], header["base"]
-    if not isinstance(depth, int) or not isinstance(base, float):
+    depth, base, causes = header.get("depth"), header.get("base"), header.get("causes")
+    if not isinstance(depth, int) or not isinstance(base, float) or not isinstance(causes, list):
         raise ArtifactError(ArtifactReason.FOREIGN, f"model file {path.name} has a header of another shape: refused")
-    table = TreeTable(
-        feature=arrays["feature"].astype(np.int16),
-        threshold=arrays["threshold"].astype(np.float64),
-        left=arrays["left"].astype(np.int32),
-        right=arrays["right"].astype(np.int32),
-        value=arrays["value"].astype(np.float64),
-        depth=depth,
-    )
     budgets = [
-        BudgetPoint(false_episodes=float(f), rollover=float(a), rest=float(b)) for f, a, b in arrays["budgets"].tolist()
+        BudgetPoint(false_episodes=float(f), rollover=float(a), rest=float(b))
+        for f, a, b in np.asarray(arrays["budgets"], dtype=np.float64).tolist()
     ]
-    return Reranker(table=table, base=base, budgets=budgets, reference=arrays["reference"].astype(np.float64))
+    trees = CauseTrees(
+        names=tuple(str(name) for name, _, _ in causes),
+        bases=tuple(float(b) for _, b, _ in causes),
+        tables=tuple(_unpacked(arrays, f"cause{i}_", int(d)) for i, (_, _, d) in enumerate(causes)),
+    )
+    return Reranker(
+        table=_unpacked(arrays, "", depth),
+        base=base,
+        budgets=budgets,
+        reference=arrays["reference"].astype(np.float64),
+        causes=trees if causes else None,
+    )
 
 
 @lru_cache(maxsize=1)

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 
 from models.breakdown import Evidence, FleetView, LifeCycle, gather
 from models.features import vector
-from models.history import CREDENTIAL, ERROR, REASON_CLASS, KeyPast, Rates
-from models.observations import OK, KeyFacts, RolloverFacts, UsageRow, epoch_seconds
+from models.history import CREDENTIAL, ERROR, FORBIDDEN, REASON_CLASS, KeyPast, Rates, VersionPast
+from models.observations import NOT_SERVED, OK, KeyFacts, RolloverFacts, UsageRow, epoch_seconds
 
 _HOUR = 60
 _FROZEN_MINUTES = 48 * 60
 _NEIGHBOUR_MINUTES = 15
+_CALM_MINUTES = 120
+_MANY_LOOKS = 30
+_SPARE_MINUTES = 5
 _HABIT_MINIMUM = 20
 _HABIT_SHARE = 0.97
 
@@ -44,6 +47,8 @@ class FleetState:
         self._touched: set[tuple[str, int]] = set()
         self._failing: deque[tuple[int, str, str]] = deque()
         self._habits: dict[str, dict[str, int]] = {}
+        self.regions: dict[str, str] = {}
+        self._naming: dict[str, list[int]] = {}
         self._facts: dict[str, KeyFacts] = {}
         self._expires: dict[tuple[str, int], int] = {}
         self._settled_hour = -1
@@ -71,15 +76,20 @@ class FleetState:
             if past is None:
                 past = self.keys[row.key] = KeyPast()
             minute = row.bucket // 60
+            if row.region is not None and row.gateway not in self.regions:
+                self.regions[row.gateway] = row.region
             if past.add(row):
                 self._touched.add((row.key, row.version))
                 kind = REASON_CLASS.get(row.reason, CREDENTIAL)
-                if kind in {CREDENTIAL, ERROR}:
+                if kind in {CREDENTIAL, FORBIDDEN, ERROR}:
                     self._failing.append((minute, row.gateway, row.key))
                     habit = self._habits.setdefault(row.gateway, {})
                     habit[row.reason] = habit.get(row.reason, 0) + 1
-            if row.client is not None:
-                self._rates.add(minute, row.reason, row.requests)
+                if row.reason not in NOT_SERVED:
+                    named = self._naming.setdefault(row.gateway, [0, 0])
+                    named[0] += row.client is None
+                    named[1] += 1
+            self._rates.add(minute, row.reason, row.requests)
 
     def look(self, minute: int, flagged: AbstractSet[str]) -> list[Candidate]:
         """Return what failed since the last look, as of a minute.
@@ -99,6 +109,9 @@ class FleetState:
         found = []
         for name, number in sorted(self._touched):
             past = self.keys[name]
+            if _can_wait(past.versions[number], minute):
+                continue
+            self._touched.discard((name, number))
             evidence = gather(past, number, view, minute)
             if evidence is None:
                 continue
@@ -115,7 +128,6 @@ class FleetState:
                     features=features,
                 )
             )
-        self._touched.clear()
         return found
 
     def life(self, key: str, version: int, minute: int) -> LifeCycle:
@@ -133,11 +145,27 @@ class FleetState:
             expires=expires,
         )
 
+    def rollovers_started(self, minute: int) -> int:
+        """Return how many rollovers began since the history begins."""
+        first = self.first_minute if self.first_minute is not None else minute
+        starts = (epoch_seconds(r.started_at) // 60 for key in self._facts.values() for r in key.rollovers)
+        return sum(first <= start <= minute for start in starts)
+
     def hides_reasons(self, gateway: str) -> bool:
         """Tell whether a gateway gives one and the same reason for all its rejections of credentials."""
         habit = self._habits.get(gateway, {})
         total = sum(habit.values())
         return total >= _HABIT_MINIMUM and max(habit.values()) >= _HABIT_SHARE * total
+
+    def sameness(self, gateway: str) -> float:
+        """Return the share of a gateway's commonest reason among its rejections; 0.5 where too few were seen."""
+        habit = self._habits.get(gateway, {})
+        return (max(habit.values(), default=0) + 5.0) / (sum(habit.values()) + 10.0)
+
+    def namelessness(self, gateway: str) -> float:
+        """Return the share of a gateway's rejections that carry no client; 0.25 where none was seen."""
+        nameless, rejections = self._naming.get(gateway, [0, 0])
+        return (nameless + 0.5) / (rejections + 2.0)
 
     def _rollover(self, key: str, version: int, minute: int) -> RolloverFacts | None:
         facts = self._facts.get(key)
@@ -164,6 +192,9 @@ class FleetState:
         return FleetView(
             rates={reason: n / requests for reason, n in self._rates.failures.items()},
             keys_failing_at={g: len(keys) for g, keys in by_gateway.items()},
+            regions=self.regions,
+            hidden={g: self.sameness(g) for g in by_gateway},
+            nameless={g: self.namelessness(g) for g in by_gateway},
             keys_failing=len(set().union(*by_gateway.values())) if by_gateway else 0,
         )
 
@@ -177,3 +208,13 @@ def _in_rollover(life: LifeCycle, minute: int) -> bool:
     if life.started is None:
         return False
     return minute - life.started <= _FROZEN_MINUTES or life.retired is None
+
+
+def _can_wait(version: VersionPast, minute: int) -> bool:
+    """Tell whether a long trouble without news may be looked at every few minutes only; else count the look."""
+    if version.last_look < minute - _CALM_MINUTES:
+        version.looks = 0
+    if version.looks > _MANY_LOOKS and not version.news and minute - version.last_look < _SPARE_MINUTES:
+        return True
+    version.looks, version.last_look, version.news = version.looks + 1, minute, False
+    return False

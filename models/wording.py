@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from models.causes import NOT_THE_ROLLOVER, Cause, Scope, Verdict
+from models.causes import NOT_THE_ROLLOVER, Cause, Verdict
 from models.episodes import Severity
 from models.observations import from_epoch
+from models.scopes import Scope
 
 _CRITICAL_CALLERS = 3
 _CRITICAL_SHARE = 0.5
@@ -40,18 +41,30 @@ def severity(verdict: Verdict) -> Severity:
 def sentence(version: int, verdict: Verdict) -> str:
     """Say what fails, where, for whom and since when (UTC), with the numbers that decided the cause."""
     e = verdict.explanation
-    where = {
-        Scope.GATEWAY: f"by gateway {e.name}",
-        Scope.REGION: f"in {e.name or 'one region'} ({verdict.gateways} gateway{_s(verdict.gateways)})",
-        Scope.CALLER: f"for caller {e.name}",
-        Scope.SOURCE: f"for callers from {e.name}",
-        Scope.EVERYONE: f"at {verdict.gateways} gateway{_s(verdict.gateways)}",
-    }[e.scope]
     since = from_epoch(verdict.since * 60)
     return (
-        f"v{version} is refused {where} ({verdict.reason}): {e.failures} of {e.requests} requests, "
-        f"{verdict.callers} failing caller{_s(verdict.callers)}, since {since:%Y-%m-%d %H:%M} UTC; {_ADVICE[verdict.cause]}"
+        f"v{version} is refused {_where(verdict)} ({verdict.reason}): {e.failures} of {e.requests} requests of "
+        f"{verdict.callers} caller{_s(verdict.callers)} since {since:%Y-%m-%d %H:%M} UTC; {_ADVICE[verdict.cause]}"
     )
+
+
+def _where(verdict: Verdict) -> str:
+    e, failing, fine = verdict.explanation, verdict.gateways, verdict.fine_gateways
+    elsewhere = f" and by none of {fine} other{_s(fine)}" if fine else ""
+    if e.scope is Scope.GATEWAY:
+        return f"by gateway {e.name}{elsewhere}"
+    if e.scope is Scope.REGION:
+        inside = max(min(failing, verdict.gateways_in_scope), 1)
+        return f"by {inside} of {verdict.gateways_in_scope} gateways in {e.name}{elsewhere}"
+    if e.scope is Scope.GATEWAYS:
+        return f"by gateways {e.name}{elsewhere}"
+    others = verdict.fine_callers
+    well = f" while {others} other caller{_s(others)} succeed{'s' if others == 1 else ''}" if others else ""
+    if e.scope is Scope.CALLER:
+        return f"for caller {e.name}{well}"
+    if e.scope is Scope.SOURCE:
+        return f"for callers from {e.name}{well}"
+    return f"at {failing} gateway{_s(failing)}{well}"
 
 
 def _s(n: int) -> str:

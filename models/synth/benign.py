@@ -35,11 +35,10 @@ def _burst(rng: np.random.Generator, plan: KeyPlan, caller: Caller, at: Floats, 
 def zombie(rng: np.random.Generator, plan: KeyPlan, events: Events, at: float, horizon: float) -> Events:
     """A forgotten process keeps retrying a version that is dead, for hours to days."""
     caller = _pick(rng, plan)
-    if plan.rolls and at > plan.retired_at:
-        version = plan.old
-    elif plan.dead is not None:
-        version = plan.dead
-    else:
+    version = plan.old if plan.rolls and at > plan.retired_at else plan.dead
+    if version == plan.dead and plan.earlier_retired_at is not None:
+        at = max(at, plan.earlier_retired_at)
+    if at >= horizon:
         return events
     stop = min(horizon, at + _log_uniform(rng, 0.5, 96) * 3600)
     period = _log_uniform(rng, 20, 3600)
@@ -158,7 +157,7 @@ def stuffing(rng: np.random.Generator, plan: KeyPlan, events: Events, at: float,
     times = times[times < horizon]
     caller = plan.callers[0]
     part = _burst(rng, plan, caller, times, plan.old, str(rng.choice(["wrong_secret", "unknown_credential"])))
-    part.caller[:] = -1
+    part.caller[:] = -1 - rng.integers(0, int(_log_uniform(rng, 1, 40)), len(part)).astype(np.int32)
     if plan.rolls and at > plan.started_at:
         part.version[rng.random(len(part)) < 0.5] = plan.new
     return concat([events, part])
@@ -166,11 +165,15 @@ def stuffing(rng: np.random.Generator, plan: KeyPlan, events: Events, at: float,
 
 def blip(rng: np.random.Generator, plan: KeyPlan, events: Events, at: float, horizon: float) -> Events:
     """A gateway's look-up of keys fails for a few minutes and heals."""
+    if plan.rolls and rng.random() < 0.3:
+        at = plan.started_at + float(rng.exponential(900.0))
     stop = min(horizon, at + _log_uniform(rng, 0.5, 8) * 60)
     gateway = int(rng.integers(0, len(plan.callers[0].gateways)))
     hit = _hits(rng, events, at, stop, float(rng.uniform(0.3, 1.0)))
     if rng.random() < 0.7:
         hit &= events.gateway == gateway
+    if plan.rolls and rng.random() < 0.5:
+        hit &= events.version == plan.new
     events.reason[hit] = CODE[str(rng.choice(["unknown_credential", "gateway_error", "other", "not_yet_active"]))]
     return events
 
@@ -206,6 +209,21 @@ def first_retries(rng: np.random.Generator, world: World, plan: KeyPlan, events:
         failing.at[:] = failing.at - rng.uniform(0.5, _log_uniform(rng, 2, 300), len(first))
         failing.reason[:] = CODE[str(rng.choice(["unknown_credential", "not_yet_active", "wrong_secret", "forbidden"]))]
         events = concat([events, failing])
+    return events
+
+
+def left_behind(rng: np.random.Generator, plan: KeyPlan, events: Events) -> Events:
+    """Callers that never moved are refused once the old version is retired; most move then, some retry for days."""
+    for caller in plan.callers:
+        if np.isfinite(caller.switch_at):
+            continue
+        gives_up = plan.retired_at + _log_uniform(rng, 0.1, 72) * 3600
+        late = (events.caller == caller.index) & (events.version == plan.old) & (events.at >= plan.retired_at)
+        refused = late & (events.at < gives_up)
+        events.version[late & ~refused] = plan.new
+        events.reason[refused] = CODE[
+            str(rng.choice(["revoked", "unknown_credential", "expired"], p=[0.6, 0.25, 0.15]))
+        ]
     return events
 
 
@@ -250,4 +268,6 @@ def add_benign(rng: np.random.Generator, world: World, plan: KeyPlan, events: Ev
             if plan.rolls and rng.random() < 0.5:
                 at = min(horizon - 60.0, plan.started_at + float(rng.uniform(0, 3 * DAY_SECONDS)))
             events = _KINDS[kind](rng, plan, events, at, horizon)
-    return first_retries(rng, world, plan, events) if plan.rolls else events
+    if not plan.rolls:
+        return events
+    return left_behind(rng, plan, first_retries(rng, world, plan, events))

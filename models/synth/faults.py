@@ -1,6 +1,6 @@
 """Failed rollovers: what goes wrong, where, for whom and for how long, with the true cause as its label."""
 
-# ruff: noqa: PLR2004, PLR0917, ARG001 - the dice are the simulator, and all its events share one call shape
+# ruff: noqa: PLR2004 - the dice are the simulator, and all its events share one call shape
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
     "early_revocation": ("revoked", "revoked", "unknown_credential"),
     "premature_expiry": ("expired",),
     "scope_loss": ("forbidden",),
-    "wrong_secret": ("wrong_secret",),
+    "wrong_secret": ("wrong_secret", "wrong_secret", "wrong_secret", "unknown_credential"),
     "wrong_environment": ("unknown_credential", "unknown_credential", "wrong_secret"),
     "retry_storm": ("wrong_secret", "unknown_credential", "forbidden"),
     "rate_limited": ("rate_limited",),
@@ -59,13 +59,15 @@ def _affected_gateways(rng: np.random.Generator, world: World, plan: KeyPlan, ca
     region = int(rng.choice(world.regions, p=used.reshape(world.regions, per).sum(axis=1) / used.sum()))
     if cause == "stale_gateway":
         broken[int(rng.choice(n, p=used / used.sum()))] = True
-    elif rng.random() < 0.7 or per == 2:
+    elif rng.random() < 0.7 or per <= 2:
         broken[region * per : (region + 1) * per] = True
         if world.regions > 2 and rng.random() < 0.25:
             other = (region + 1) % world.regions
             broken[other * per : (other + 1) * per] = True
     else:
         broken[region * per + rng.choice(per, per - 1, replace=False)] = True
+    if cause == "propagation_delay" and broken.sum() == 1 and n > 1:  # one node alone would be the other cause
+        broken[(int(np.argmax(broken)) + per) % n] = True
     return broken
 
 
@@ -100,6 +102,8 @@ def inject(
         hidden: for each gateway, whether it gives one reason for every rejection.
     """
     cause = str(rng.choice(ROLLOVER_FAULTS, p=_WEIGHTS / _WEIGHTS.sum()))
+    if cause == "stale_gateway" and len(hidden) == 1:
+        cause = "propagation_delay"
     start, version = _start(rng, plan, cause)
     share = _share(rng, world)
     length = 3600.0 * float(np.clip(world.fault_hours * np.exp(rng.normal(0, 0.8)), 0.4, 48))
@@ -136,7 +140,7 @@ def inject(
     at = events.at[failing]
     veil = failing & hidden[events.gateway] & (events.reason != CODE["rate_limited"])
     events.reason[veil] = CODE[world.hidden_reason]
-    if len(at) < 3:  # noqa: PLR2004 - a fault that nobody could have told from chance is none
+    if len(at) < 3:
         return events, None
     return events, Fault(
         key=plan.name,
@@ -182,7 +186,7 @@ def _after_failure(
             delay = 2.0 if storm else caller.retry_delay
             again.at[:] = again.at + rng.exponential(delay * n, len(again)) + 0.2
             extra.append(again.take(again.at < first + length))
-        elif len(mine) > 4 and rng.random() < world.fallback_share:  # noqa: PLR2004 - gives up after a few refusals
+        elif len(mine) > 4 and rng.random() < world.fallback_share:
             back = np.zeros(len(events), dtype=bool)
             back[mine[int(rng.integers(2, 12)) :]] = True
             events.version[back & (events.version == plan.new)] = plan.old

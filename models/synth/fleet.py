@@ -1,6 +1,6 @@
 """A simulated fleet: keys, traffic, trouble, labels, and the views other layers take of them."""
 
-# ruff: noqa: PLR2004, PLR0917, ARG001 - the dice are the simulator, and all its events share one call shape
+# ruff: noqa: PLR2004 - the dice are the simulator, and all its events share one call shape
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -11,13 +11,15 @@ import numpy as np
 
 from models.observations import FAILURE, SUCCESS, KeyFacts, RolloverFacts, UsageRow, VersionFacts
 from models.synth.benign import add_benign
-from models.synth.events import CODE, DAY_SECONDS, OK_CODE, REASONS, SERVED_BY_GATEWAY, Bools, Events, concat
+from models.synth.events import CODE, DAY_SECONDS, OK_CODE, REASONS, SERVED_BY_GATEWAY, Bools, Events, Ints, concat
 from models.synth.faults import Fault, inject
 from models.synth.traffic import KeyPlan, assign_versions, draw_key, places, request_times
-from models.synth.world import World, draw_world
+from models.synth.world import NAMED_ALWAYS, NAMED_BY_GATEWAY, NAMED_BY_REASON, World, draw_world
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 """A Monday, midnight."""
+_NOT_FOUND = [CODE[r] for r in ("missing_credential", "unknown_credential", "malformed", "other", "gateway_error")]
+"""Reasons that a gateway gives before it knows whose credential it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,7 @@ class Fleet:
     key_of: np.ndarray[tuple[int], np.dtype[np.int32]]
     faults: tuple[Fault, ...]
     facts: tuple[KeyFacts, ...]
+    nameless_gateways: Bools
 
     @property
     def start(self) -> datetime:
@@ -43,19 +46,23 @@ class Fleet:
         """Return the exposure that false episodes are counted against."""
         return float(self.days * len(self.plans))
 
-    def gateway(self, index: int) -> tuple[str, str]:
-        """Return a gateway's name and region."""
-        return f"gw-{index:02d}", f"region-{index // self.world.gateways_per_region}"
+    def gateway(self, index: int) -> tuple[str, str | None]:
+        """Return a gateway's name and region, None where the fleet does not say."""
+        region = f"region-{index // self.world.gateways_per_region}" if self.world.dialect.regions else None
+        return f"gw-{index:02d}", region
 
     def minutes(self) -> Iterator[tuple[datetime, list[UsageRow]]]:
         """Yield (end of the minute, its aggregated rows) for every minute, empty ones too."""
         names = [plan.name for plan in self.plans]
-        callers = {c.index: (c.client, c.source) for plan in self.plans for c in plan.callers}
-        callers[-1] = (None, None)  # type: ignore[assignment]
+        who, people = self._who()
         gateways = [self.gateway(i) for i in range(self.world.regions * self.world.gateways_per_region)]
+        dialect = self.world.dialect
         e = self.events
+        accepted = np.isin(e.reason, list(SERVED_BY_GATEWAY))
+        written = np.where(accepted, dialect.routes_of_successes, dialect.routes_of_failures)
+        route = np.where(written, e.route, -1)
         minute = (e.at // 60).astype(np.int64)
-        columns = np.stack([minute, self.key_of, e.version, e.caller, e.gateway, e.route, e.reason], axis=1)
+        columns = np.stack([minute, self.key_of, e.version, who, e.gateway, route, e.reason], axis=1)
         rows, counts = np.unique(columns, axis=0, return_counts=True)
         epoch = int(START.timestamp())
         bounds = np.searchsorted(rows[:, 0], np.arange(self.days * 1440 + 1))
@@ -63,8 +70,8 @@ class Fleet:
         for m in range(self.days * 1440):
             batch = []
             for i in range(bounds[m], bounds[m + 1]):
-                _, key, version, caller, gateway, route, reason = listed[i]
-                client, source = callers[caller]
+                _, key, version, caller, gateway, at_route, reason = listed[i]
+                client, source = people[caller]
                 name, region = gateways[gateway]
                 batch.append(
                     UsageRow(
@@ -75,7 +82,7 @@ class Fleet:
                         source,
                         name,
                         region,
-                        f"/r{route}",
+                        None if at_route < 0 else f"/r{at_route}",
                         SUCCESS if reason in SERVED_BY_GATEWAY else FAILURE,
                         REASONS[reason],
                         listed_counts[i],
@@ -85,28 +92,62 @@ class Fleet:
 
     def canonical_events(self) -> Iterator[dict[str, object]]:
         """Yield the history as canonical gateway events, in order of time; a credential is `KEY.vVERSION`."""
-        callers = {c.index: c for plan in self.plans for c in plan.callers}
+        who, people = self._who()
         epoch_ms = int(START.timestamp() * 1000)
         e = self.events
-        columns = (e.at, self.key_of, e.version, e.caller, e.gateway, e.route, e.reason)
+        columns = (e.at, self.key_of, e.version, who, e.gateway, e.route, e.reason)
         for at, key, version, caller, gateway, route, reason in zip(*(c.tolist() for c in columns), strict=True):
             name, region = self.gateway(gateway)
-            who = callers.get(caller)
+            client, source = people[caller]
+            accepted = reason in SERVED_BY_GATEWAY
             yield {
                 "ts": epoch_ms + int(at * 1000),
-                "outcome": SUCCESS if reason in SERVED_BY_GATEWAY else FAILURE,
+                "outcome": SUCCESS if accepted else FAILURE,
                 "reason": REASONS[reason],
                 "credential": f"{self.plans[key].name}.v{version}",
-                "client": who.client if who else None,
-                "source": who.source if who else None,
+                "client": client,
+                "source": source,
                 "gateway": name,
                 "region": region,
-                "route": f"/r{route}",
+                "route": f"/r{route}" if accepted or self.world.dialect.routes_of_failures else None,
             }
+
+    def _who(self) -> tuple[Ints, list[tuple[str | None, str | None]]]:
+        """Return each event's index into (client, source) as the gateways write them down."""
+        dialect = self.world.dialect
+        callers = [c for plan in self.plans for c in plan.callers]
+        e = self.events
+        index = e.caller.copy()
+        people: list[tuple[str | None, str | None]] = [
+            (c.client, c.source if dialect.sources else None) for c in callers
+        ]
+        nameless = len(people)
+        people.extend((None, c.source if dialect.sources else None) for c in callers)
+        strangers = len(people)
+        for i in range(int(max(0, -int(e.caller.min(initial=0))))):
+            name = {"nameless": None, "many": f"guest-{i}", "one": "scanner"}[dialect.strangers]
+            people.append((name, f"198.51.100.{i}" if dialect.sources else None))
+        refused = ~np.isin(e.reason, list(SERVED_BY_GATEWAY)) & (e.caller >= 0)
+        if dialect.naming == NAMED_BY_GATEWAY:
+            refused &= self.nameless_gateways[e.gateway]
+        elif dialect.naming == NAMED_BY_REASON:
+            refused &= np.isin(e.reason, _NOT_FOUND)
+        elif dialect.naming == NAMED_ALWAYS:
+            refused[:] = False
+        index[refused] += nameless
+        stranger = e.caller < 0
+        index[stranger] = strangers - 1 - e.caller[stranger]
+        return index, people
 
 
 def simulate(
-    seed: int, *, keys: int = 200, days: int = 14, level: str = "realistic", failing_share: float | None = None
+    seed: int,
+    *,
+    keys: int = 200,
+    days: int = 14,
+    level: str = "realistic",
+    failing_share: float | None = None,
+    busiest: float = 35.0,
 ) -> Fleet:
     """Simulate a fleet; the same arguments give the same fleet.
 
@@ -116,6 +157,7 @@ def simulate(
         days: length of the history.
         level: `realistic` or `hard`.
         failing_share: share of rollovers that fail, None for one in eight.
+        busiest: requests a minute of the busiest key, at the most.
     """
     rng = np.random.default_rng([seed, 7 if level == "hard" else 3])
     world = draw_world(rng, level, failing_share)
@@ -124,7 +166,7 @@ def simulate(
     plans, parts, owners, faults = [], [], [], []
     next_caller = 0
     for index in range(keys):
-        plan = draw_key(rng, world, index=index, first_caller=next_caller, days=days)
+        plan = draw_key(rng, world, index=index, first_caller=next_caller, days=days, busiest=busiest)
         next_caller += len(plan.callers)
         events, fault = _one_key(rng, world, plan, hidden, days)
         plans.append(plan)
@@ -142,7 +184,8 @@ def simulate(
         events=joined[0],
         key_of=joined[1],
         faults=tuple(faults),
-        facts=tuple(_facts(rng, plan) for plan in plans),
+        facts=tuple(_facts(rng, world, plan) for plan in plans),
+        nameless_gateways=rng.random(n_gateways) < 0.5,
     )
 
 
@@ -195,22 +238,40 @@ def _fleet_outages(rng: np.random.Generator, world: World, events: Events, days:
         events.reason[hit & (rng.random(len(events)) < share)] = CODE[reason]
 
 
-def _facts(rng: np.random.Generator, plan: KeyPlan) -> KeyFacts:
-    versions = [VersionFacts(version=plan.old, created_at=START - timedelta(days=200))]
-    if plan.dead is not None:
-        versions.append(VersionFacts(version=plan.dead, created_at=START - timedelta(days=400)))
-    if not plan.rolls:
-        return KeyFacts(key=plan.name, versions=tuple(versions))
-    started = START + timedelta(seconds=plan.started_at)
-    expires = START + timedelta(seconds=plan.expires_at) if plan.expires_at is not None else None
-    versions[0] = VersionFacts(version=plan.old, created_at=START - timedelta(days=200), expires_at=expires)
-    created = started - timedelta(hours=float(rng.exponential(12)))
-    versions.append(VersionFacts(version=plan.new, created_at=created))
-    rollover = RolloverFacts(
-        rollover=f"{plan.name}-{plan.new}",
-        from_version=plan.old,
-        to_version=plan.new,
-        started_at=started,
-        retired_at=START + timedelta(seconds=plan.retired_at),
-    )
-    return KeyFacts(key=plan.name, versions=tuple(versions), rollovers=(rollover,))
+def _facts(rng: np.random.Generator, world: World, plan: KeyPlan) -> KeyFacts:
+    def day(offset: float) -> datetime:
+        return START + timedelta(seconds=offset)
+
+    known = world.dialect
+    versions = [
+        VersionFacts(version=plan.dead, created_at=START - timedelta(days=400)),
+        VersionFacts(
+            version=plan.old,
+            created_at=START - timedelta(days=200) if plan.earlier_started_at is None else day(plan.earlier_started_at),
+            expires_at=day(plan.expires_at) if plan.expires_at is not None and known.expiries else None,
+        ),
+    ]
+    rollovers = []
+    if plan.earlier_started_at is not None and plan.earlier_retired_at is not None:
+        rollovers.append(
+            RolloverFacts(
+                rollover=f"{plan.name}-{plan.old}",
+                from_version=plan.dead,
+                to_version=plan.old,
+                started_at=day(plan.earlier_started_at),
+                retired_at=day(plan.earlier_retired_at) if known.retirements else None,
+            )
+        )
+    if plan.rolls:
+        created = day(plan.started_at) - timedelta(hours=float(rng.exponential(12)))
+        versions.append(VersionFacts(version=plan.new, created_at=created))
+        rollovers.append(
+            RolloverFacts(
+                rollover=f"{plan.name}-{plan.new}",
+                from_version=plan.old,
+                to_version=plan.new,
+                started_at=day(plan.started_at),
+                retired_at=day(plan.retired_at) if known.retirements else None,
+            )
+        )
+    return KeyFacts(key=plan.name, versions=tuple(versions), rollovers=tuple(rollovers))

@@ -1,6 +1,6 @@
 """Healthy traffic: callers with a rhythm, a place and routes, and their move from one version to the next."""
 
-# ruff: noqa: PLR2004, PLR0917, ARG001 - the dice are the simulator, and all its events share one call shape
+# ruff: noqa: PLR2004 - the dice are the simulator, and all its events share one call shape
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -32,6 +32,7 @@ class Caller:
     retry_delay: float
     switch_at: float = np.inf
     ramp: float = 0.0
+    earlier_switch_at: float = -np.inf
     first_seen: float = 0.0
 
 
@@ -46,10 +47,12 @@ class KeyPlan:
     noise: Floats
     old: int
     new: int
-    dead: int | None
+    dead: int
     started_at: float
     retired_at: float
     expires_at: float | None = None
+    earlier_started_at: float | None = None
+    earlier_retired_at: float | None = None
     fallback: dict[int, float] = field(default_factory=dict)
 
     @property
@@ -64,7 +67,9 @@ def draw_caller(
     """Draw one caller of a key that sees `key_rate` requests a minute in all."""
     n_gateways = world.regions * world.gateways_per_region
     weights = np.zeros(n_gateways)
-    n_regions = 1 if rng.random() > world.multi_region_share else int(rng.integers(2, world.regions + 1))
+    n_regions = (
+        1 if world.regions == 1 or rng.random() > world.multi_region_share else int(rng.integers(2, world.regions + 1))
+    )
     for region in rng.choice(world.regions, n_regions, replace=False):
         first = int(region) * world.gateways_per_region
         weights[first : first + world.gateways_per_region] = rng.dirichlet(np.full(world.gateways_per_region, 3.0))
@@ -121,12 +126,16 @@ def plan_switches(rng: np.random.Generator, world: World, plan: KeyPlan) -> None
         if delay > latest * 0.95:
             delay = latest * float(rng.uniform(0.2, 0.95))
         caller.switch_at = max(plan.started_at + delay, caller.first_seen)
+        if rng.random() < world.left_behind_share:
+            caller.switch_at = np.inf
         caller.ramp = 60.0 * world.pod_ramp_minutes * float(np.exp(rng.normal(0, 1.0))) if rng.random() < 0.6 else 0.0
 
 
 def assign_versions(rng: np.random.Generator, plan: KeyPlan, caller: Caller, events: Events) -> None:
     """Set each request's version, pods moving one by one over the ramp (in place)."""
     events.version[:] = plan.old
+    if plan.earlier_started_at is not None:
+        events.version[events.at < caller.earlier_switch_at] = plan.old - 1
     if not plan.rolls or not np.isfinite(caller.switch_at):
         return
     if caller.ramp <= 0:
@@ -136,9 +145,11 @@ def assign_versions(rng: np.random.Generator, plan: KeyPlan, caller: Caller, eve
     events.version[rng.random(len(events)) < moved] = plan.new
 
 
-def draw_key(rng: np.random.Generator, world: World, *, index: int, first_caller: int, days: int) -> KeyPlan:
+def draw_key(
+    rng: np.random.Generator, world: World, *, index: int, first_caller: int, days: int, busiest: float
+) -> KeyPlan:
     """Draw one key and its callers; `first_caller` is the index of its first caller in the fleet."""
-    key_rate = float(np.clip(world.median_rate * np.exp(rng.normal(0, world.rate_sigma)), 0.004, 12.0))
+    key_rate = float(np.clip(world.median_rate * np.exp(rng.normal(0, world.rate_sigma)), 0.0035, busiest))
     n_callers = 1 + int(rng.geometric(1.0 / world.callers_mean))
     shares = rng.dirichlet(np.full(n_callers, 0.7))
     routes = int(rng.integers(1, 9))
@@ -149,7 +160,7 @@ def draw_key(rng: np.random.Generator, world: World, *, index: int, first_caller
     for caller in callers[1:]:
         if rng.random() < 0.25:  # the same principal from another place: the sibling that is easily forgotten
             caller.client = callers[0].client
-    old = int(rng.integers(1, 6))
+    old = int(rng.integers(2, 7))
     rolls = rng.random() < world.rollover_share
     started = float(rng.uniform(1.5, days - 0.5)) * DAY_SECONDS if rolls else np.inf
     overlap = world.overlap_days * float(np.exp(rng.normal(0, 0.5))) * DAY_SECONDS
@@ -162,12 +173,24 @@ def draw_key(rng: np.random.Generator, world: World, *, index: int, first_caller
         noise=noise,
         old=old,
         new=old + 1,
-        dead=old - 1 if old > 1 else None,
+        dead=old - 1,
         started_at=started,
         retired_at=started + overlap if rolls else np.inf,
     )
+    if rolls and started > 2.5 * DAY_SECONDS and rng.random() < world.earlier_rollover_share:
+        _earlier_rollover(rng, plan)
     if rolls:
         plan_switches(rng, world, plan)
         if rng.random() < 0.5:
             plan.expires_at = plan.retired_at + float(rng.uniform(0, 10)) * DAY_SECONDS
     return plan
+
+
+def _earlier_rollover(rng: np.random.Generator, plan: KeyPlan) -> None:
+    """Give the key a healthy rollover, old - 1 to old, that began before this one (and may overlap with it)."""
+    began = float(rng.uniform(0.4 * DAY_SECONDS, plan.started_at - 0.5 * DAY_SECONDS))
+    plan.earlier_started_at = began
+    plan.earlier_retired_at = began + float(rng.uniform(0.3, 1.2)) * (plan.started_at - began)
+    for caller in plan.callers:
+        span = plan.earlier_retired_at - began
+        caller.earlier_switch_at = began + span * float(rng.beta(1.0, 3.0)) * 0.95

@@ -1,64 +1,240 @@
-"""Rows with labels from simulated fleets, and a detector's run over one: the material of training and of evaluation."""
+"""Grow the re-ranker on simulated fleets and choose its thresholds: `python -m models.synth.training`.
+
+Reproducible: the same seeds and libraries give the same trees. Takes tens of minutes on one core; rows of simulated
+fleets are kept in `--cache`, so that a second run only grows trees.
+"""
 
 from __future__ import annotations
 
-from datetime import timedelta
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import sklearn
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
 
-from models.detector import Detector
-from models.episodes import Alert
-from models.evaluate import LabelledFault
-from models.state import FleetState
-from models.synth.fleet import Fleet
+from models.features import NAMES
+from models.reranker import BudgetPoint, CauseTrees, Reranker, from_histogram_boosting, save_reranker
+from models.synth import seeds
+from models.synth.fleet import simulate
+from models.synth.watched import FAULT, HEALTHY, IN_ROLLOVER, OTHER_VERSION, Notes, labelled_rows
+from models.synth.world import HARD, REALISTIC
 from models.trees import Matrix
 
-HEALTHY = -1
-OTHER_VERSION = -2
-_GRACE_SECONDS = 660
+Vector = NDArray[np.float64]
+
+_TRAINING_FAILING_SHARE = 0.4
+"""Of rollovers: more than in the field, for more to learn from; the weights give the field's share back."""
+_FIELD_FAILING_SHARE = 0.125
+_BUSY_FLEETS, _BUSY, _CALM = 18, 35.0, 6.0
+"""So many fleets with keys of up to 50,000 requests a day; the others are kept smaller: their minutes cost the same."""
+_RUN_GAP_SECONDS = 7200
+_QUIET_SECONDS = 4 * 3600
+_BUDGETS = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 12.0, 20.0)
+_GRID = tuple(float(x) for x in 1.0 / (1.0 + np.exp(-np.linspace(-3.5, 3.5, 29))))
+_LONG = 60
+"""Looks of one run beyond this teach nothing new."""
+_REFERENCE_ROWS = 800
 
 
-def labels(fleet: Fleet) -> list[LabelledFault]:
-    """Return a fleet's faults as the evaluation takes them."""
-    return [
-        LabelledFault(
-            key=f.key,
-            version=f.version,
-            cause=f.cause,
-            first_at=fleet.start + timedelta(seconds=f.first_at),
-            last_at=fleet.start + timedelta(seconds=f.last_at),
-            failures=f.failures,
-        )
-        for f in fleet.faults
-    ]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """One fleet's rows. `onset` and `causes` hold each fault's first failing second and true cause."""
+
+    rows: Matrix
+    notes: Notes
+    onset: Vector
+    causes: tuple[str, ...]
+    key_days: float
 
 
-def run(fleet: Fleet, detector: Detector) -> list[Alert]:
-    """Let a detector watch a fleet minute by minute, training it once a day."""
-    detector.register(fleet.facts)
-    alerts: list[Alert] = []
-    for now, rows in fleet.minutes():
-        alerts.extend(detector.observe(rows, now))
-        if now.hour == 0 and now.minute == 0:
-            detector.train(now)
-    return alerts
+def watch(
+    seed: int, level: str, *, keys: int, days: int, failing_share: float, busiest: float, cache: Path | None
+) -> Watched:
+    """Simulate and watch a fleet, or take its rows from the cache."""
+    at = None if cache is None else cache / f"{level}-{seed}-{keys}-{days}-{failing_share}-{busiest:g}-{len(NAMES)}.npz"
+    if at is not None and at.is_file():
+        with np.load(at, allow_pickle=False) as stored:
+            return Watched(
+                rows=stored["rows"],
+                notes=stored["notes"],
+                onset=stored["onset"],
+                causes=tuple(stored["causes"].tolist()),
+                key_days=float(stored["key_days"]),
+            )
+    fleet = simulate(seed, keys=keys, days=days, level=level, failing_share=failing_share, busiest=busiest)
+    rows, notes = labelled_rows(fleet)
+    onset = np.array([f.first_at for f in fleet.faults], dtype=np.float64)
+    causes = tuple(f.cause for f in fleet.faults)
+    if at is not None:
+        np.savez(at, rows=rows, notes=notes, onset=onset, causes=np.array(causes), key_days=np.array(fleet.key_days))
+    return Watched(rows=rows, notes=notes, onset=onset, causes=causes, key_days=fleet.key_days)
 
 
-def labelled_rows(fleet: Fleet) -> tuple[Matrix, np.ndarray[tuple[int, int], np.dtype[np.int64]]]:
-    """Return every look's features and, in step, (second, key, version, fault or HEALTHY or OTHER_VERSION, in rollover)."""
-    state = FleetState()
-    state.register(fleet.facts)
-    index = {plan.name: plan.index for plan in fleet.plans}
-    epoch = int(fleet.start.timestamp())
-    rows, notes = [], []
-    for now, batch in fleet.minutes():
-        state.add(batch)
-        for c in state.look(int(now.timestamp()) // 60 - 1, frozenset()):
-            second = int(now.timestamp()) - epoch
-            fault = HEALTHY
-            for i, f in enumerate(fleet.faults):
-                if f.key == c.key and f.first_at <= second <= f.last_at + _GRACE_SECONDS:
-                    fault = i if f.version == c.version else OTHER_VERSION
-            rows.append(c.features)
-            notes.append((second, index[c.key], c.version, fault, int(c.in_rollover)))
-    return np.array(rows, dtype=np.float64), np.array(notes, dtype=np.int64)
+def fleets(
+    chosen: Iterable[int], *, keys: int, days: int, failing_share: float, cache: Path | None
+) -> Iterator[Watched]:
+    """Watch fleets of both levels in turn."""
+    for i, seed in enumerate(chosen):
+        level = REALISTIC if i % 2 == 0 else HARD
+        sys.stderr.write(f"fleet {seed} {level}\n")
+        busiest = _BUSY if i < (_BUSY_FLEETS if failing_share > _FIELD_FAILING_SHARE * 3 else 2) else _CALM
+        yield watch(seed, level, keys=keys, days=days, failing_share=failing_share, busiest=busiest, cache=cache)
+
+
+def run_positions(notes: Notes) -> NDArray[np.int64]:
+    """Return how many looks of the same key version and fault came before each within its run."""
+    seen: dict[tuple[int, int, int], tuple[int, int]] = {}
+    positions = np.zeros(len(notes), dtype=np.int64)
+    for i, (second, key, version, fault, _) in enumerate(notes.tolist()):
+        last, n = seen.get((key, version, fault), (-_RUN_GAP_SECONDS - 1, 0))
+        n = 0 if second - last > _RUN_GAP_SECONDS else n + 1
+        seen[key, version, fault] = (second, n)
+        positions[i] = n
+    return positions
+
+
+def training_set(watched: Iterable[Watched]) -> tuple[Matrix, NDArray[np.int64], Vector]:
+    """Join fleets to (rows, is a fault, weights). Early looks weigh most: that is where decisions are made."""
+    rows, truth, weights = [], [], []
+    prior = _FIELD_FAILING_SHARE / _TRAINING_FAILING_SHARE
+    for fleet in watched:
+        position = run_positions(fleet.notes)
+        fault = fleet.notes[:, FAULT] >= 0
+        weight = 1.0 / (1.0 + position / 4.0)
+        weight[fault] *= 2.0 * prior
+        keep = (fleet.notes[:, FAULT] != OTHER_VERSION) & (position < _LONG)
+        rows.append(fleet.rows[keep])
+        truth.append(fault[keep].astype(np.int64))
+        weights.append(weight[keep])
+    return np.concatenate(rows), np.concatenate(truth), np.concatenate(weights)
+
+
+def grow(rows: Matrix, truth: NDArray[np.int64], weights: Vector, *, seed: int = 0) -> HistGradientBoostingClassifier:
+    """Grow the boosted trees."""
+    model = HistGradientBoostingClassifier(
+        max_iter=150,
+        learning_rate=0.1,
+        max_leaf_nodes=24,
+        min_samples_leaf=60,
+        l2_regularization=5.0,
+        max_features=0.4,
+        early_stopping=False,
+        random_state=seed,
+    )
+    return model.fit(rows, truth, sample_weight=weights)
+
+
+def cause_set(watched: Iterable[Watched]) -> tuple[Matrix, NDArray[np.str_], Vector]:
+    """Join fleets to (rows of faults, true causes, weights)."""
+    rows, truth, weights = [], [], []
+    for fleet in watched:
+        position = run_positions(fleet.notes)
+        fault = (fleet.notes[:, FAULT] >= 0) & (position < _LONG)
+        rows.append(fleet.rows[fault])
+        truth.append(np.array([fleet.causes[i] for i in fleet.notes[fault, FAULT].tolist()]))
+        weights.append(1.0 / (1.0 + position[fault] / 4.0))
+    return np.concatenate(rows), np.concatenate(truth), np.concatenate(weights)
+
+
+def grow_causes(rows: Matrix, truth: NDArray[np.str_], weights: Vector, *, seed: int = 0) -> CauseTrees:
+    """Grow the trees that weigh causes where structure must tell them apart."""
+    model = HistGradientBoostingClassifier(
+        max_iter=50,
+        learning_rate=0.12,
+        max_leaf_nodes=10,
+        min_samples_leaf=20,
+        l2_regularization=5.0,
+        max_features=0.4,
+        early_stopping=False,
+        random_state=seed,
+    ).fit(rows, truth, sample_weight=weights)
+    parts = from_histogram_boosting(model)
+    return CauseTrees(
+        names=tuple(str(c) for c in model.classes_),
+        tables=tuple(table for table, _ in parts),
+        bases=tuple(base for _, base in parts),
+    )
+
+
+def outcome(fleet: Watched, scores: Vector, rollover: float, rest: float) -> tuple[Vector, int]:
+    """Return each fault's speed points (of 1) and the number of false episodes at two thresholds."""
+    notes = fleet.notes
+    over = scores >= np.where(notes[:, IN_ROLLOVER] == 1, rollover, rest)
+    points = np.zeros(len(fleet.onset))
+    open_until: dict[tuple[int, int], float] = {}
+    false = 0
+    for second, key, version, fault, _ in notes[over].tolist():
+        opened = second > open_until.get((key, version), -1.0)
+        open_until[key, version] = second + _QUIET_SECONDS
+        if not opened:
+            continue
+        if fault == HEALTHY:
+            false += 1
+        elif fault >= 0 and points[fault] == 0:
+            windows = max(1.0, np.ceil((second - fleet.onset[fault]) / 300.0))
+            points[fault] = 2.0 ** (-(windows - 1.0) / 6.0)
+    return points, false
+
+
+def choose_thresholds(fleets: Sequence[Watched], scores: Sequence[Vector]) -> list[BudgetPoint]:
+    """For each budget, take the pair of thresholds that finds most, soonest, within it."""
+    key_days = sum(f.key_days for f in fleets)
+    tried = []
+    for rollover in _GRID:
+        for rest in _GRID:
+            if rest < rollover:
+                continue
+            results = [outcome(f, s, rollover, rest) for f, s in zip(fleets, scores, strict=True)]
+            points = float(np.mean(np.concatenate([p for p, _ in results])))
+            tried.append((1000.0 * sum(n for _, n in results) / key_days, points, rollover, rest))
+    chosen = []
+    for budget in _BUDGETS:
+        within = [t for t in tried if t[0] <= budget] or [min(tried)]
+        false, points, rollover, rest = max(within, key=lambda t: t[1])
+        sys.stderr.write(f"budget {budget}: false {false:.2f} speed {points:.3f} at {rollover:.3f}/{rest:.3f}\n")
+        chosen.append(BudgetPoint(false_episodes=budget, rollover=rollover, rest=rest))
+    return chosen
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Grow, choose, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "data" / "reranker.npz")
+    parser.add_argument("--cache", type=Path, default=None)
+    parser.add_argument("--fleets", type=int, default=len(seeds.TRAINING))
+    parser.add_argument("--keys", type=int, default=120)
+    parser.add_argument("--days", type=int, default=9)
+    chosen = parser.parse_args(arguments)
+    size = {"keys": chosen.keys, "days": chosen.days, "cache": chosen.cache}
+    training = seeds.TRAINING[: chosen.fleets]
+    watched = list(fleets(training, failing_share=_TRAINING_FAILING_SHARE, **size))
+    rows, truth, weights = training_set(watched)
+    ((table, base),) = from_histogram_boosting(grow(rows, truth, weights))
+    causes = grow_causes(*cause_set(watched))
+    healthy = rows[truth == 0]
+    rng = np.random.default_rng(0)
+    reference = healthy[rng.choice(len(healthy), min(_REFERENCE_ROWS, len(healthy)), replace=False)]
+    draft = Reranker(table=table, base=base, budgets=[], reference=reference)
+    calibration = list(fleets(seeds.CALIBRATION, failing_share=_FIELD_FAILING_SHARE * 2, **size))
+    budgets = choose_thresholds(calibration, [draft.score(f.rows) for f in calibration])
+    finished = Reranker(table=table, base=base, budgets=budgets, reference=reference, causes=causes)
+    notes: dict[str, object] = {
+        "rows": len(rows),
+        "faulty_rows": int(truth.sum()),
+        "training_seeds": [training[0], training[-1]],
+        "calibration_seeds": [seeds.CALIBRATION[0], seeds.CALIBRATION[-1]],
+        "keys": chosen.keys,
+        "days": chosen.days,
+        "scikit-learn": sklearn.__version__,
+    }
+    digest = save_reranker(chosen.out, finished, notes=notes)
+    sys.stderr.write(f"{len(rows)} rows, {int(truth.sum())} of them faulty; {chosen.out} {digest[:12]}\n")
+
+
+if __name__ == "__main__":
+    main()

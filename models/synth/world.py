@@ -1,5 +1,6 @@
-"""The dice behind a fleet: each fleet draws its own constants from wide ranges, so that no model can learn one world."""
+"""The dice behind a fleet: each draws its own constants and dialect, so that no model can learn one world."""
 
+# ruff: noqa: PLR2004 - the dice are the simulator
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -24,6 +25,27 @@ BENIGN_KINDS = (
     "batch_noise",
 )
 """Events per key that are nobody's failed rollover."""
+
+
+NAMED_ALWAYS, NAMED_BY_GATEWAY, NAMED_BY_REASON, NAMED_NEVER = "always", "by_gateway", "by_reason", "never"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """What a fleet's gateways write down. Real ones leave out much of what one would like to know.
+
+    naming: which failures carry their client: all, those of some gateways, those whose credential was found, none.
+    strangers: how callers that nobody knows appear: without a name, each under another, or all under one.
+    """
+
+    naming: str
+    regions: bool
+    sources: bool
+    routes_of_failures: bool
+    routes_of_successes: bool
+    retirements: bool
+    expiries: bool
+    strangers: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +79,9 @@ class World:
     retry_share: float
     fault_hours: float
     outage_rate: float
+    left_behind_share: float
+    earlier_rollover_share: float
+    dialect: Dialect
     benign_rates: dict[str, float]
     noise: dict[str, float]
 
@@ -85,17 +110,17 @@ def draw_world(rng: np.random.Generator, level: str, failing_share: float | None
     base = about(0.02 if hard else 0.012, 0.4)
     return World(
         level=level,
-        regions=int(rng.integers(2, 5)),
-        gateways_per_region=int(rng.integers(2, 5)),
-        median_rate=about(0.22, 0.35),
-        rate_sigma=span(0.9, 1.5),
-        callers_mean=span(3.0, 9.0),
+        regions=int(rng.choice([1, 2, 3, 4, 5], p=[0.12, 0.28, 0.3, 0.2, 0.1])),
+        gateways_per_region=int(rng.choice([1, 2, 3, 4, 5], p=[0.1, 0.35, 0.3, 0.15, 0.1])),
+        median_rate=about(0.22, 0.5),
+        rate_sigma=span(0.9, 1.7),
+        callers_mean=span(2.0, 9.0),
         batch_share=span(0.05, 0.25),
         multi_region_share=span(0.1, 0.5),
         night_depth=span(0.2, 0.9),
         weekend_depth=span(0.2, 1.0),
-        hidden_gateway_share=span(0.25, 0.75) if hard else span(0.0, 0.35),
-        hidden_reason=str(rng.choice(["unknown_credential", "other"])),
+        hidden_gateway_share=span(0.25, 1.0) if hard else float(rng.choice([0.0, span(0.0, 0.6)])),
+        hidden_reason=str(rng.choice(["unknown_credential", "other", "forbidden"], p=[0.5, 0.42, 0.08])),
         rollover_share=span(0.6, 0.9),
         failing_share=0.125 if failing_share is None else failing_share,
         overlap_days=span(1.0, 5.0),
@@ -108,6 +133,23 @@ def draw_world(rng: np.random.Generator, level: str, failing_share: float | None
         retry_share=span(0.1, 0.6),
         fault_hours=span(2.0, 7.0),
         outage_rate=span(0.02, 0.25),
+        left_behind_share=about(0.03, 0.7),
+        earlier_rollover_share=span(0.0, 0.4),
+        dialect=Dialect(
+            naming=str(
+                rng.choice(
+                    [NAMED_ALWAYS, NAMED_BY_GATEWAY, NAMED_BY_REASON, NAMED_NEVER],
+                    p=[0.4, 0.2, 0.15, 0.25] if hard else [0.6, 0.13, 0.12, 0.15],
+                )
+            ),
+            regions=bool(rng.random() < 0.85),
+            sources=bool(rng.random() < 0.75),
+            routes_of_failures=bool(rng.random() < 0.85),
+            routes_of_successes=bool(rng.random() < 0.6),
+            retirements=bool(rng.random() < 0.6),
+            expiries=bool(rng.random() < 0.8),
+            strangers=str(rng.choice(["nameless", "many", "one"], p=[0.6, 0.2, 0.2])),
+        ),
         benign_rates={kind: base * about(1.0, 0.7) for kind in BENIGN_KINDS},
         noise={
             "rate_limited": about(1.5e-3, 0.8),
