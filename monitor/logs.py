@@ -43,6 +43,8 @@ class Redaction:
     def __call__(self, _logger: Any, _method: str, record: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ANN401 - structlog's signature
         """Redact every value of the record."""
         for name, value in record.items():
+            if name.startswith("_"):  # structlog's own, for the standard library's records
+                continue
             record[name] = MASK if _SECRET_NAMES.search(name) and value else self.clean(value)
         return record
 
