@@ -44,10 +44,11 @@ from monitor.ingest import SYSTEM_CLOCK, Clock
 from monitor.logs import configure_logs
 from monitor.notify.notifier import Notifier
 from monitor.notify.sender import Sender
-from monitor.ports import Store
+from monitor.ports import ModelRun, Store
 from monitor.schedule import Schedule
 from monitor.watch.detection import Detection, NoDetection
 from monitor.watch.loop import Watch
+from monitor.watch.warming import Warming
 
 log = structlog.get_logger()
 
@@ -261,7 +262,22 @@ def ingest_process(index: int, pipe: Connection) -> None:
 def _detection(settings: Settings, store: Store) -> Detection:
     if not settings.watch.detector:
         return NoDetection()
-    return NoDetection()
+
+    def make() -> Detection:
+        # In the watch loop's thread: scikit-learn and pandas take longer to import than all the rest to start.
+        from monitor.adapters.detector import RolloverDetector  # noqa: PLC0415
+        from monitor.watch.detector_feed import StoreDetection  # noqa: PLC0415
+
+        budget = settings.default_policy().false_episodes_per_1000_key_days
+        return StoreDetection(
+            RolloverDetector(false_episodes_per_1000_key_days=budget),
+            store,
+            trained=lambda record, now_ms: store.put_model_run(
+                ModelRun(trained_at_ms=now_ms, kind="detector", body=record)
+            ),
+        )
+
+    return Warming(make, store)
 
 
 def _when_migrated(keeper: StoreKeeper, stopping: threading.Event, start: Callable[[], None]) -> None:

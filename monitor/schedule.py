@@ -24,6 +24,8 @@ from monitor.watch.loop import LEADER_NAME, Watch
 log = structlog.get_logger()
 
 _LOOK_AGAIN_SECONDS = 3.0
+_REST_FACTOR = 10
+"""In a hurry too, a look is followed by at least ten times as long without one."""
 
 
 class Schedule:
@@ -53,6 +55,7 @@ class Schedule:
         self._clock = clock
         self._usable = usable
         self._looked_at: float | None = None
+        self._took = 0.0
         self._stopped = threading.Event()
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
@@ -81,10 +84,14 @@ class Schedule:
 
     def _look_if_due(self) -> None:
         now = self._clock.monotonic()
-        due = self._looked_at is None or now - self._looked_at >= self._settings.interval
+        # While the detector's history is arriving, every look may be the one from which on a GO is possible.
+        hurry = max(_LOOK_AGAIN_SECONDS, _REST_FACTOR * self._took)
+        interval = self._settings.interval if self._watch.detector_ready else min(hurry, self._settings.interval)
+        due = self._looked_at is None or now - self._looked_at >= interval
         if self._stopped.is_set() or not due or not self._usable():
             return
         self._looked_at = now if self._watch.look() and self._watch.leads else None
+        self._took = self._clock.monotonic() - now
 
     def _prune(self) -> None:
         if self._stopped.is_set() or not self._usable():

@@ -74,6 +74,7 @@ class Watch:
         self._cache = CallerCache()
         self._standings: dict[CallerStateKey, CallerState] = {}
         self.leads = False
+        self.detector_ready = False
         self.last_look_ms: int | None = None
         self.fault: str | None = None
 
@@ -192,6 +193,7 @@ class Watch:
         metrics.set(OUTBOX, self._store.outbox_size())
         metrics.set(INCIDENTS, sum(len(each.incidents) for each in sight.evidence.values()))
         self.last_look_ms = sight.now_ms
+        self.detector_ready = detected.not_ready is None
 
 
 def _follow(sight: Sight, states: Mapping[str, RolloverState], memories: Mapping[str, Mapping[str, Json]]) -> _Followed:
