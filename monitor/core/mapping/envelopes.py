@@ -9,7 +9,7 @@ from monitor.core.mapping.paths import compile_steps
 from monitor.core.mapping.reading import Unreadable, parse_text
 from monitor.core.mapping.spec import Spec
 
-_MAX_WRAPS = 4
+_MAX_WRAPS = 8
 Opened = dict[str, Any] | Unreadable
 
 
@@ -59,14 +59,14 @@ class Envelope:
     def _text(self, element: dict[str, Any], name: str, value: str, wraps: int) -> list[Opened] | None:
         """Return what a text of the envelope holds; `None` if it is a text and nothing more."""
         text = value.strip()
+        for pattern in self._lines:
+            if (match := pattern.match(text)) is not None:
+                return [{**element, name: None, **match.groupdict()}]
         if text[:1] not in {"{", "["}:
-            for pattern in self._lines:
-                if (match := pattern.match(text)) is not None:
-                    return [{**element, name: None, **match.groupdict()}]
             return None
         document = parse_text(text)
         if isinstance(document, Unreadable):
-            return [document]
+            return None if text[0] == "[" else [document]  # `[error] 7#0: …` is a line of text
         outer = {each: kept for each, kept in element.items() if each != name}
         inner = document if isinstance(document, list) else [document]
         return [
@@ -81,14 +81,28 @@ class Envelope:
 
 
 def _collect(node: object, steps: tuple[str, ...]) -> list[Any] | None:
-    """Return the members of the array at these steps, going through arrays on the way; `None` if there is none."""
-    nodes: list[Any] = [node]
+    """Return the members of the array at these steps, going through arrays on the way; `None` if there is none.
+
+    What OpenTelemetry says once for many, a `resource` with attributes, is put beneath each member.
+    """
+    nodes: list[tuple[dict[str, Any], Any]] = [({}, node)]
     for step in steps:
-        inside = [child for each in nodes for child in (each if isinstance(each, list) else [each])]
-        nodes = [each[step] for each in inside if isinstance(each, dict) and step in each]
-    if not nodes or not all(isinstance(each, list) for each in nodes):
+        inside = [(said, child) for said, each in nodes for child in (each if isinstance(each, list) else [each])]
+        nodes = [
+            ({**said, **_resource(each)}, each[step])
+            for said, each in inside
+            if isinstance(each, dict) and step in each
+        ]
+    if not nodes or not all(isinstance(each, list) for _, each in nodes):
         return None
-    return [member for each in nodes for member in each]
+    return [
+        {**said, **member} if said and isinstance(member, dict) else member for said, each in nodes for member in each
+    ]
+
+
+def _resource(node: dict[str, Any]) -> dict[str, Any]:
+    resource = node.get("resource")
+    return (_pairs(resource.get("attributes")) or {}) if isinstance(resource, dict) else {}
 
 
 def _pairs(value: object) -> dict[str, Any] | None:

@@ -75,9 +75,9 @@ class GatewayMapping:
 
     def _event(self, record: dict[str, Any], arrival_ms: int | None, max_clock_skew_ms: int) -> AuthEvent:
         headers = self._headers(record)
+        secrets = self._secrets(record, headers)
         record = {**record, _HEADERS: headers}
         ts_ms, suspect = placed(self._time(record), arrival_ms, max_clock_skew_ms)
-        secrets = self._secrets(record, headers)
         texts = self._texts
         credential = texts["credential"](record)
         client = texts["client"](record)
@@ -93,7 +93,7 @@ class GatewayMapping:
         if decided is None:
             raise Refused(RejectReason.MISSING_FIELD if status is None else RejectReason.UNMAPPED)
         outcome, reason = decided
-        if outcome is Outcome.SUCCESS:
+        if outcome is Outcome.SUCCESS or reason is Reason.FORBIDDEN:  # both come after the credential was accepted
             credential = credential or self._accepted_credential(record)
             client = client or self._accepted_client(record)
         return self._made(record, (ts_ms, suspect), (outcome, reason), (credential, client), status, secrets=secrets)
@@ -110,7 +110,12 @@ class GatewayMapping:
     ) -> AuthEvent:
         """Return the event: what was presented becomes a fingerprint, and stands in no other field any more."""
         texts, fixed = self._texts, self._fixed
-        scrub = scrubber(secrets)
+        clean = scrubber(secrets)
+
+        def scrub(text: str | None) -> str | None:
+            # Before the text is cut: half of a secret would not be recognised.
+            return None if text is None or (text := clean(text)) is None else cut(text)
+
         credential, client = who
         if credential in secrets or (credential is None and secrets):
             credential = fingerprint(self._pepper, credential or secrets[0])
@@ -128,7 +133,7 @@ class GatewayMapping:
             client=fixed.get("client") or scrub(client),
             source=fixed.get("source") or scrub(self._source_of(record)),
             region=fixed.get("region") or scrub(texts["region"](record)) or self._region,
-            route=scrub(clean_route(texts["route"](record))),
+            route=clean_route(clean(texts["route"](record))),
             method=scrub(texts["method"](record)),
             status=status,
             event_id=scrub(texts["event_id"](record)),
@@ -151,7 +156,7 @@ class GatewayMapping:
 
     def _source_of(self, record: dict[str, Any]) -> str | None:
         parts = [part for getters, form in self._source if (part := _source_part(getters, form, record)) is not None]
-        return cut(" ".join(parts)) if parts else None
+        return " ".join(parts) if parts else None
 
 
 def _source_part(getters: list[Getter], form: str, record: dict[str, Any]) -> str | None:
@@ -187,6 +192,9 @@ def _getter(path: Path) -> Getter:
 
 @lru_cache(maxsize=1024)
 def _getter_of(text: str) -> Getter:
+    if "|" in text:
+        getters = [_getter_of(each) for each in text.split("|")]
+        return lambda record: next((found for get in getters if not is_absent(found := get(record))), None)
     get = _getter(parse_path(text))
     return get if not text.startswith("header:") else lambda record: get(record) if _HEADERS in record else None
 
@@ -206,7 +214,9 @@ def _coalesce(paths: tuple[Path, ...], table: dict[str, str] | None) -> Callable
 
 
 def _text(value: object) -> str | None:
-    """Return a scalar as text, trimmed and cut; `None` for what is absent or no scalar. A list stands for its first."""
+    """Return a scalar as text, trimmed; `None` for what is absent or no scalar. A list stands for its first."""
+    if value is None:
+        return None
     if isinstance(value, list):
         value = value[0] if value else None
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -218,7 +228,7 @@ def _text(value: object) -> str | None:
         return None
     if bad_text(text):
         raise Refused(RejectReason.BAD_TEXT)
-    return cut(text)
+    return text
 
 
 def _status(getters: list[Getter], record: dict[str, Any]) -> int | None:

@@ -6,10 +6,10 @@ What is found is compared, fingerprinted and dropped; it never becomes part of a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from monitor.core.mapping.fingerprints import presented, without_scheme
 from monitor.core.mapping.paths import compile_steps, header_name
@@ -71,21 +71,22 @@ def compile_secrets(secrets: Secrets) -> Callable[[dict[str, Any], Headers], lis
                 _keep(found, value)
         for get in objects:
             _keep_parameters(found, get(record), parameters)
-        for text in _texts(record):
-            if "=" in text:
-                for match in in_url.finditer(text):
-                    _keep(found, presented(unquote(match.group(1))))
+        for text in _texts_with_parameters(record):
+            for match in in_url.finditer(text):
+                _keep(found, presented(unquote(match.group(1))))
         return found
 
     return secrets_of
 
 
 def scrubber(found: list[str]) -> Callable[[str | None], str | None]:
-    """Return a function that makes any text free of these secrets, should one of them stand in it."""
-    longer = [each for each in found if len(each) >= _SCRUB_FROM]
+    """Return a function that makes any text free of these secrets; one that is nothing but a secret becomes absent."""
+    if not found:
+        return _same
+    longer = [form for each in found if len(each) >= _SCRUB_FROM for form in (each, quote(each, safe=""))]
 
     def scrub(text: str | None) -> str | None:
-        if text is None:
+        if text is None or text in found:
             return None
         for secret in longer:
             if secret in text:
@@ -93,6 +94,10 @@ def scrubber(found: list[str]) -> Callable[[str | None], str | None]:
         return text
 
     return scrub
+
+
+def _same(text: str | None) -> str | None:
+    return text
 
 
 def _keep(found: list[str], value: str | None) -> None:
@@ -104,7 +109,8 @@ def _keep_parameters(found: list[str], query: object, names: tuple[str, ...]) ->
     if isinstance(query, dict):
         by_name = {str(name).lower(): value for name, value in query.items()}
         for name in names:
-            _keep(found, presented(by_name.get(name)))
+            if name in by_name:
+                _keep(found, presented(by_name[name]))
     elif isinstance(query, str):
         for match in _parameter_pattern(names).finditer("?" + query.lstrip("?")):
             _keep(found, presented(unquote(match.group(1))))
@@ -116,13 +122,17 @@ def _parameter_pattern(names: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(rf"(?:[?&;]|&amp;)(?:{listed})=([^&;#\s\"'<>]+)", re.IGNORECASE)
 
 
-def _texts(node: object) -> Iterator[str]:
-    """Yield every text of the record, however deep (depth was bounded when it was read)."""
-    if isinstance(node, str):
-        yield node
-    elif isinstance(node, dict):
-        for each in node.values():
-            yield from _texts(each)
-    elif isinstance(node, list):
-        for each in node:
-            yield from _texts(each)
+def _texts_with_parameters(record: dict[str, Any]) -> list[str]:
+    """Return every text of the record, however deep, that could hold a query parameter."""
+    found: list[str] = []
+    waiting: list[Any] = [record]
+    while waiting:
+        node = waiting.pop()
+        for each in node.values() if type(node) is dict else node:
+            kind = type(each)
+            if kind is str:
+                if "=" in each:
+                    found.append(each)
+            elif (kind is dict or kind is list) and each:
+                waiting.append(each)
+    return found

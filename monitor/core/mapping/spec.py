@@ -223,6 +223,9 @@ def _conditions(raw: object, where: str) -> Conditions:
                 raise MappingError(
                     f"{where}: {name}: expected a value or a list of values (present/absent name fields)"
                 )
+        for path in [_plain(each) for each in choices] if name in {"present", "absent"} else [str(name)]:
+            for alternative in path.split("|"):
+                _path(alternative, f"{where}: {name}")
         made.append((str(name), tuple(_plain(each) for each in choices)))
     return tuple(made)
 
