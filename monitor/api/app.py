@@ -1,4 +1,4 @@
-"""The HTTP application: `create_api(deps)` gives an ASGI app; pages are mounted beside it by whoever makes them."""
+"""The HTTP application: `create_api(deps)` gives an ASGI app: health, `/v1`, and the status page at `/`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from monitor.api import acting, decisions, health, reading
 from monitor.api.auth import Visitor
 from monitor.api.deps import Deps
 from monitor.api.middleware import Everywhere
+from monitor.api.page import page_router
 from monitor.api.problems import install
 
 _DESCRIPTION = """
@@ -52,4 +53,6 @@ def create_api(deps: Deps) -> FastAPI:
             "openapi.json</a>; open it with any OpenAPI viewer.</p>"
         )
 
+    # Last: what nothing above answers is a page.
+    app.include_router(page_router(deps))
     return app
