@@ -62,7 +62,7 @@ class Secrets:
 
     headers: objects (or lists of name and value) of request headers. header_fields: prefixes of fields that are
     headers of their own (`http_`, or "" for all fields). raw: fields that hold a secret as such. query: objects or
-    texts of query parameters. names, query_names: which headers and parameters to look in.
+    texts of query parameters. names, query_names: which headers and parameters to look in, beside the usual ones.
     """
 
     headers: tuple[Path, ...] = ()
@@ -79,6 +79,7 @@ class Spec:
 
     unwrap: fields that may hold a record as text. explode: arrays of records. flatten: key-value lists. lines: patterns
     of text records. *_if_accepted: believed only of an accepted request. set: constants. ignore: records that are none.
+    signs: fields that few others write, by which a doctor knows the gateway.
     """
 
     name: str
@@ -107,13 +108,14 @@ class Spec:
     translate: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
     set: tuple[tuple[str, object], ...]
     ignore: tuple[Conditions, ...]
+    signs: tuple[Path, ...]
     outcome: tuple[Rule, ...]
 
 
 _PATHS = (
     *("unwrap", "explode", "flatten", "event_id", "gateway", "region"),
     *("credential", "credential_if_accepted", "client", "client_if_accepted"),
-    *("route", "method", "status", "count", "sample_rate"),
+    *("route", "method", "status", "count", "sample_rate", "signs"),
 )
 _CONSTANTS = ("gateway", "region", "client", "source", "count", "sample_rate")
 _KNOWN = frozenset(each.name for each in fields(Spec)) | {"preset"}
@@ -188,12 +190,11 @@ def _secrets(given: Mapping[str, Any]) -> Secrets:
         header_fields=tuple(each.lower() for each in _texts(given.get("header_fields", []), "secrets.header_fields")),
         raw=_paths(given.get("raw", []), "secrets.raw"),
         query=_paths(given.get("query", []), "secrets.query"),
-        names=tuple(header_name(each) for each in _texts(given["names"], "secrets.names"))
-        if "names" in given
-        else default.names,
-        query_names=tuple(each.lower() for each in _texts(given["query_names"], "secrets.query_names"))
-        if "query_names" in given
-        else default.query_names,
+        names=(*(header_name(each) for each in _texts(given.get("names", []), "secrets.names")), *default.names),
+        query_names=(
+            *(each.lower() for each in _texts(given.get("query_names", []), "secrets.query_names")),
+            *default.query_names,
+        ),
     )
 
 
