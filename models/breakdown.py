@@ -1,5 +1,6 @@
 """The breakdown behind a row of features: what failed in the last hour, for whom, and what came before it."""
 
+# ruff: noqa: PLR0917 - one call shape for all parts of a row, key first and now last
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -1,9 +1,10 @@
 """Why it fails: the reason and the registry where they say it, else the structure of who fails and who does not.
 
 The model says *that* something is odd; this says *why*. Where gateways hide reasons, the explanations of `models.scopes`
-are weighed: by trees grown on simulated rollovers when there are any, by rules over the best-fitting scope otherwise.
+are weighed: by trees grown on simulated rollovers if there are any, by rules over the best-fitting scope otherwise.
 """
 
+# ruff: noqa: PLR0917 - one call shape for all parts of a row, key first and now last
 from __future__ import annotations
 
 from collections.abc import Callable

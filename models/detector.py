@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import sklearn
+from numpy.typing import NDArray
 
 from models.calibration import PeakBook, Thresholds, calibrate
 from models.causes import Surroundings, Verdict, judge
 from models.episodes import CLOSE_AFTER_MINUTES, Action, Alert, Episode, Episodes, FeatureShare, Finding
+from models.features import NAMES
 from models.observations import KeyFacts, UsageRow, epoch_seconds, from_epoch
 from models.reranker import Reranker
 from models.scopes import Scope
@@ -85,6 +87,15 @@ class Training:
         }
 
 
+class _Past(NamedTuple):
+    """A look that was not flagged: what the forest is grown on. Single precision: there are many."""
+
+    key: str
+    minute: int
+    in_rollover: bool
+    features: NDArray[np.float32]
+
+
 class Detector:
     """Finds failed rollovers in minute aggregates.
 
@@ -103,7 +114,7 @@ class Detector:
         if reranker is not None:
             self.baseline.fit(reranker.reference)
         self.thresholds: Thresholds | None = None
-        self._history: list[tuple[int, tuple[float, ...]]] = []
+        self._history: list[_Past] = []
         self._peaks = PeakBook()
         self._around = Surroundings(
             region_of=lambda gateway: self.state.regions.get(gateway, ""),
@@ -152,7 +163,7 @@ class Detector:
         return Readiness(ready=True, scorer=scorer.name, text=f"ready on {hours:.0f} h of history", history_hours=hours)
 
     def train(self, now: datetime) -> Training:
-        """Grow the forest again on incident-free history and calibrate the thresholds; keep the old ones if that fails."""
+        """Grow the forest again on incident-free history and calibrate; the old one is kept where that fails."""
         minute = epoch_seconds(now) // 60
         self._peaks.prune(minute)
         rows = self._training_rows()
@@ -164,7 +175,8 @@ class Detector:
         if accepted:
             self.forest, self.baseline = forest, baseline
         self.thresholds = self._calibrated(minute)
-        scorer, thresholds = self._scorer(minute)
+        scorer, in_force = self._scorer(minute)
+        thresholds = self.thresholds or in_force
         text = "trained" if accepted else f"kept the old forest: {len(rows)} rows of history are too few"
         return Training(
             at=now,
@@ -189,6 +201,9 @@ class Detector:
                 scores = scorer.score(matrix).tolist()
                 for candidate, score in zip(candidates, scores, strict=True):
                     alerts.extend(self._judge(candidate, score, scorer, thresholds, now, speak=speak))
+            else:
+                for candidate in candidates:
+                    self._remember(candidate)
         if speak:
             alerts.extend(self.episodes.close_quiet(minute, now))
         return alerts
@@ -201,7 +216,7 @@ class Detector:
         if (key, version) not in self.episodes.open:
             self._peaks.add(key, minute, score, in_rollover=candidate.in_rollover)
         if not self.episodes.wants(key, version, score, threshold):
-            self._remember(minute, candidate.features)
+            self._remember(candidate)
             return []
         if not speak:
             return []
@@ -273,7 +288,9 @@ class Detector:
         key_days = len(self.state.keys) * self._history_minutes(minute) / _DAY
         faults = _FAILING_SHARE * self.state.rollovers_started(minute)
         if self.reranker is None:
-            return calibrate(self._peaks.peaks(), key_days=key_days, budget=self.options.budget, floor=_ALONE)
+            if not self.forest.ready:
+                return None
+            return calibrate(self._rescored().peaks(), key_days=key_days, budget=self.options.budget, floor=_ALONE)
         return calibrate(
             self._peaks.peaks(),
             key_days=key_days,
@@ -286,13 +303,26 @@ class Detector:
     def _history_minutes(self, minute: int) -> int:
         return 0 if self.state.first_minute is None else max(0, minute + 1 - self.state.first_minute)
 
-    def _remember(self, minute: int, features: tuple[float, ...]) -> None:
-        self._history.append((minute, features))
+    def _remember(self, candidate: Candidate) -> None:
+        self._history.append(
+            _Past(
+                candidate.key, candidate.minute, candidate.in_rollover, np.array(candidate.features, dtype=np.float32)
+            )
+        )
         if len(self._history) > 2 * _MAX_HISTORY_ROWS:
             self._history = self._history[::2]
 
     def _training_rows(self) -> Matrix:
-        rows = np.array([features for _, features in self._history], dtype=np.float64)
+        rows = np.array([past.features for past in self._history], dtype=np.float64).reshape(-1, len(NAMES))
         if self.reranker is not None:
-            rows = np.concatenate([rows.reshape(-1, self.reranker.reference.shape[1]), self.reranker.reference])
+            rows = np.concatenate([rows, self.reranker.reference])
         return rows
+
+    def _rescored(self) -> PeakBook:
+        """Return the history's peaks as the present forest scores them: two forests' scores do not compare."""
+        book = PeakBook()
+        if self._history and self.forest.ready:
+            scores = self.forest.score(np.array([past.features for past in self._history], dtype=np.float64))
+            for past, score in zip(self._history, scores.tolist(), strict=True):
+                book.add(past.key, past.minute, score, in_rollover=past.in_rollover)
+        return book

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -115,6 +116,44 @@ def records(alerts: Iterable[Alert]) -> list[EpisodeRecord]:
             old = opened[alert.episode]
             opened[alert.episode] = EpisodeRecord(key=old.key, opened_at=old.opened_at, cause=str(alert.finding.cause))
     return list(opened.values())
+
+
+_FAILURE_KINDS = frozenset({"failed_rollover", "failure_spike"})
+
+
+def read_alerts(lines: Iterable[str]) -> list[EpisodeRecord]:
+    """Read lines of `alerts.jsonl`: one record an episode, told at its first alert, with its last cause.
+
+    Raises `ValueError` (also for what is not JSON) and `KeyError` for lines of another shape.
+    """
+    opened: dict[str, EpisodeRecord] = {}
+    for line in lines:
+        if not line.strip():
+            continue
+        alert = json.loads(line)
+        if alert["kind"] not in _FAILURE_KINDS:
+            continue
+        first = opened.get(alert["episode"])
+        opened[alert["episode"]] = EpisodeRecord(
+            key=alert["key"],
+            opened_at=datetime.fromisoformat(alert["at"]) if first is None else first.opened_at,
+            cause=str(alert["cause"]),
+        )
+    return list(opened.values())
+
+
+def read_labels(lines: Iterable[str]) -> list[LabelledFault]:
+    """Read lines of true faults: key, version, cause, first_at, last_at (RFC 3339). Raises as `read_alerts` does."""
+    return [
+        LabelledFault(
+            key=fault["key"],
+            version=int(fault["version"]),
+            cause=fault["cause"],
+            first_at=datetime.fromisoformat(fault["first_at"]),
+            last_at=datetime.fromisoformat(fault["last_at"]),
+        )
+        for fault in map(json.loads, filter(str.strip, lines))
+    ]
 
 
 def score_fleet(episodes: Iterable[EpisodeRecord], faults: Sequence[LabelledFault], key_days: float) -> FleetResult:

@@ -3,6 +3,7 @@
 The columns are named once, in `NAMES`. Every feature uses what was known at the look alone.
 """
 
+# ruff: noqa: PLR0917 - one call shape for all parts of a row, key first and now last
 from __future__ import annotations
 
 import math

@@ -3,6 +3,7 @@
 Times are whole minutes since the epoch. Nothing here looks ahead: a row changes only what later looks see.
 """
 
+# ruff: noqa: PLR0917 - one call shape for all parts of a row, key first and now last
 from __future__ import annotations
 
 from collections import deque
@@ -242,7 +243,7 @@ class KeyPast:
         return True
 
     def _named(self, source: str | None) -> CallerKey:
-        """Name the caller of a failure without a client: the only one known at its source, else nobody of that source."""
+        """Name the caller of a failure without a client: the only one known at its source, else nobody there."""
         known = self._at_source.get(source) if source else None
         return known or (NAMELESS, source or "")
 

@@ -1,4 +1,4 @@
-"""What the detector is fed: aggregated usage rows and registry facts. First step of the path; knows no store, no broker."""
+"""What the detector is fed: aggregated usage rows and registry facts. It knows no store and no broker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Detectors of the odd behind one contract: fit on history, score of fixed sense, threshold outside, not ready while cold.
+"""Detectors of the odd behind one contract: fit on history, a score of fixed sense, the threshold outside.
 
 A score lies in [0, 1] and a higher one is odder, for every scorer. None answers "normal" while it is cold: it raises.
 """
@@ -29,8 +29,8 @@ class NotReadyError(RuntimeError):
 class Scorer(Protocol):
     """Scores rows of `features.NAMES`.
 
-    Promises: `score` maps (n, features) to (n,) in [0, 1], higher is odder, and changes nothing; `fit` replaces what was
-    learnt by the given history, from which the caller has left out what was flagged. Does not promise: a threshold,
+    Promises: `score` maps (n, features) to (n,) in [0, 1], higher is odder, and changes nothing; `fit` replaces what
+    was learnt by the given history, from which the caller has left out what was flagged. Does not promise: a threshold,
     or that scores of two scorers compare.
     """
 
@@ -59,7 +59,7 @@ def checked(rows: Matrix) -> Matrix:
 
 
 def magnitude(rows: Matrix) -> Scores:
-    """Return how much is failing beyond the usual, in [0, 1): the forest saturates, the surprise and the record do not."""
+    """Return how much fails beyond the usual, in [0, 1): the forest saturates, surprise and record do not."""
     surprise = rows[:, INDEX["surprise_reason"]] + 0.5 * rows[:, INDEX["surprise_1h"]] + rows[:, INDEX["lead_surprise"]]
     return 1.0 - np.exp(-(surprise + np.clip(rows[:, INDEX["record"]], 0.0, None)) / 4.0)
 

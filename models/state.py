@@ -1,4 +1,4 @@
-"""The fleet as the detector remembers it: fed with time-ordered aggregates, asked once a look for what failed just now."""
+"""The fleet as the detector remembers it: fed with aggregates, asked once a look for what failed just now."""
 
 from __future__ import annotations
 

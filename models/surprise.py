@@ -13,7 +13,8 @@ def tail_surprise(failures: float, requests: float, prior_failures: float, prior
     """Return log1p(-log10 P(>= failures in requests)) under a Gamma-Poisson prior.
 
     The rate is Gamma(prior_failures, prior_requests), so that the count is negative binomial and its upper tail is the
-    regularised incomplete beta I_x(failures, prior_failures) with x = requests / (requests + prior_requests). 0 without failures.
+    regularised incomplete beta I_x(failures, prior_failures), x = requests / (requests + prior_requests). 0 without
+    failures.
     """
     if failures <= 0 or requests <= 0:
         return 0.0

@@ -1,7 +1,7 @@
 """Ensembles of decision trees as plain arrays: scored without pickles, in one vectorised walk for all trees and rows.
 
-A look scores a handful of rows once a minute: scikit-learn's call overhead (5-10 ms) would be nearly all of its cost, and
-arrays can be stored and checked where pickled objects can not.
+A look scores a handful of rows once a minute: scikit-learn's call overhead (5-10 ms) would be nearly all of its cost,
+and arrays can be stored and checked where pickled objects can not.
 """
 
 from __future__ import annotations

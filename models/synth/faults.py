@@ -30,8 +30,8 @@ _REASONS: dict[str, tuple[str, ...]] = {
     "early_revocation": ("revoked", "revoked", "unknown_credential"),
     "premature_expiry": ("expired",),
     "scope_loss": ("forbidden",),
-    "wrong_secret": ("wrong_secret", "wrong_secret", "wrong_secret", "unknown_credential"),
-    "wrong_environment": ("unknown_credential", "unknown_credential", "wrong_secret"),
+    "wrong_secret": ("wrong_secret",),
+    "wrong_environment": ("unknown_credential",),
     "retry_storm": ("wrong_secret", "unknown_credential", "forbidden"),
     "rate_limited": ("rate_limited",),
 }

@@ -209,7 +209,7 @@ def _one_key(
     if plan.rolls and rng.random() < world.failing_share:
         events, fault = inject(rng, world, plan, events, hidden)
         if fault is not None and fault.cause == "premature_expiry":
-            plan.expires_at = fault.first_at - 1.0 if rng.random() < 0.5 else plan.expires_at
+            plan.expires_at = fault.first_at - 1.0 if rng.random() < 0.85 else plan.expires_at
     veil = hidden[events.gateway] & ~np.isin(events.reason, list(SERVED_BY_GATEWAY))
     events.reason[veil] = CODE[world.hidden_reason]
     return events, fault

@@ -147,7 +147,7 @@ def draw_world(rng: np.random.Generator, level: str, failing_share: float | None
             routes_of_failures=bool(rng.random() < 0.85),
             routes_of_successes=bool(rng.random() < 0.6),
             retirements=bool(rng.random() < 0.6),
-            expiries=bool(rng.random() < 0.8),
+            expiries=bool(rng.random() < 0.9),
             strangers=str(rng.choice(["nameless", "many", "one"], p=[0.6, 0.2, 0.2])),
         ),
         benign_rates={kind: base * about(1.0, 0.7) for kind in BENIGN_KINDS},
