@@ -113,8 +113,9 @@ class GatewayMapping:
         clean = scrubber(secrets)
 
         def scrub(text: str | None) -> str | None:
-            # Before the text is cut: half of a secret would not be recognised.
-            return None if text is None or (text := clean(text)) is None else cut(text)
+            if text is None or (text := clean(text)) is None:
+                return None
+            return cut(text)  # after the search: half of a secret would not be recognised
 
         credential, client = who
         if credential in secrets or (credential is None and secrets):
@@ -205,8 +206,8 @@ def _coalesce(paths: tuple[Path, ...], table: dict[str, str] | None) -> Callable
 
     def first(record: dict[str, Any]) -> str | None:
         for get in getters:
-            text = _text(get(record))
-            if text is not None:
+            value = get(record)
+            if value is not None and (text := _text(value)) is not None:
                 return text if table is None else table.get(text, text)
         return None
 
@@ -215,14 +216,13 @@ def _coalesce(paths: tuple[Path, ...], table: dict[str, str] | None) -> Callable
 
 def _text(value: object) -> str | None:
     """Return a scalar as text, trimmed; `None` for what is absent or no scalar. A list stands for its first."""
-    if value is None:
-        return None
-    if isinstance(value, list):
-        value = value[0] if value else None
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        value = str(value)
     if not isinstance(value, str):
-        return None
+        if isinstance(value, list):
+            value = value[0] if value else None
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            value = str(value)
+        if not isinstance(value, str):
+            return None
     text = value.strip()
     if text in ("", "-"):
         return None

@@ -20,6 +20,8 @@ Headers = dict[str, Any]
 _SCRUB_FROM = 4
 """Shorter secrets are not looked for inside of other texts: they would be found everywhere."""
 
+_PLAIN = re.compile(r"[A-Za-z0-9._~-]+")
+
 _name = lru_cache(maxsize=4096)(header_name)
 
 
@@ -83,7 +85,7 @@ def scrubber(found: list[str]) -> Callable[[str | None], str | None]:
     """Return a function that makes any text free of these secrets; one that is nothing but a secret becomes absent."""
     if not found:
         return _same
-    longer = [form for each in found if len(each) >= _SCRUB_FROM for form in (each, quote(each, safe=""))]
+    longer = [form for each in found if len(each) >= _SCRUB_FROM for form in _forms(each)]
 
     def scrub(text: str | None) -> str | None:
         if text is None or text in found:
@@ -94,6 +96,13 @@ def scrubber(found: list[str]) -> Callable[[str | None], str | None]:
         return text
 
     return scrub
+
+
+def _forms(secret: str) -> tuple[str, ...]:
+    """Return a secret as such, and as it stands in a URL."""
+    if _PLAIN.fullmatch(secret):
+        return (secret,)
+    return secret, quote(secret.encode("utf-8", "surrogatepass"), safe="")
 
 
 def _same(text: str | None) -> str | None:
