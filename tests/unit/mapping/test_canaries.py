@@ -47,7 +47,7 @@ def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return found
 
 
-def put(node: Any, path: tuple[Any, ...], value: str) -> Any:
+def put(node: Any, path: tuple[Any, ...], value: object) -> Any:
     if not path:
         return value
     copied = dict(node) if isinstance(node, dict) else list(node)
