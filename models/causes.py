@@ -1,7 +1,7 @@
 """Why it fails: the reason and the registry where they say it, else the structure of who fails and who does not.
 
 The model says *that* something is odd; this says *why*. Where gateways hide reasons, the explanations of `models.scopes`
-are weighed: by trees grown on simulated rollovers if there are any, by rules over the best-fitting scope otherwise.
+are weighed: by trees grown on simulated rollovers if there are any, else by rules over the best-fitting scope.
 """
 
 # ruff: noqa: PLR0917 - one call shape for all parts of a row, key first and now last

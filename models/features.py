@@ -50,7 +50,8 @@ NAMES: tuple[str, ...] = (
     "storm_ratio", "onset_minutes", "weak_share",
     "gateway_ok_10m", "failing_minutes", "lead_other_failures", "lead_other_ok_age", "lead_nameless",
     # life cycle
-    "is_to", "is_from", "in_rollover", "rollover_hours", "is_retired", "retired_hours", "past_expiry", "near_expiry", "traffic_share",
+    "is_to", "is_from", "in_rollover", "rollover_hours", "is_retired", "retired_hours", "past_expiry", "near_expiry",
+    "traffic_share",
     "version_ok_6h", "version_ok_total", "version_hours", "hours_since_first_failure", "key_rate",
 )  # fmt: skip
 INDEX = {name: i for i, name in enumerate(NAMES)}
