@@ -139,6 +139,7 @@ class Daemon:
             store=store,
             judge=judge,
             notifier=Notifier(notify_settings(settings)),
+            rotation=settings.rotation.rule(),
             metrics=self.metrics,
             clock=self.clock,
             not_ready=self.not_ready,

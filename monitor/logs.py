@@ -108,6 +108,8 @@ def configure_logs(*, level: str, format_: LogFormat, secrets: Iterable[str] = (
         library.handlers[:] = []
         library.propagate = True
         library.setLevel(logging.WARNING)
+    # A look that takes longer than its interval is not worth a line each time; the next one is due at once.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
     # Connection trouble is told once by our own records, with advice; kafka-python repeats it many times a second.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
 

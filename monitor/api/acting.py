@@ -10,12 +10,13 @@ from fastapi import APIRouter, Body, Query
 from starlette.responses import JSONResponse, Response
 
 from monitor.api import schemas, shapes
-from monitor.api.auth import Admin, Given, Operator
+from monitor.api.auth import Admin, Given, Operator, Reader
 from monitor.api.decisions import DOCUMENTED, STATUS_OF, RolloverId
 from monitor.api.deps import Deps
 from monitor.api.problems import ProblemError, described
 from monitor.api.reading import find
 from monitor.control import steps, tokens
+from monitor.control.brownouts import brownout_plan
 from monitor.core.decision import Json
 from monitor.core.instants import parse_rfc3339, rfc3339
 from monitor.core.policy import PolicyError
@@ -149,6 +150,13 @@ StepBody = Annotated[schemas.Step | None, Body()]
 def freeze(deps: Given, operator: Operator, rollover: RolloverId, given: StepBody = None) -> Response:
     """Freeze: from now on nobody may take the old version up."""
     return _step(deps, operator, rollover, steps.Action.FREEZE, given)
+
+
+@router.get("/rollovers/{rollover}/brownout", response_model=schemas.Rows, tags=["lifecycle"])
+def plan_brownout(deps: Given, _reader: Reader, rollover: RolloverId) -> dict[str, Json]:
+    """Plan short refusals of the old version in the stragglers' own hours: who is reached, and who is not."""
+    with deps.store.snapshot() as snapshot:
+        return brownout_plan(snapshot, deps.judge, rollover, now_ms=deps.clock.now_ms())
 
 
 @router.post("/rollovers/{rollover}/brownout", response_model=schemas.Stepped, tags=["lifecycle"])

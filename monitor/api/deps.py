@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from monitor.adapters.metrics import Metrics
 from monitor.control.judge import Judge
+from monitor.core.rotation import RotationRule
 from monitor.ingest import SYSTEM_CLOCK, Clock
 from monitor.notify.notifier import Notifier
 from monitor.notify.settings import NotifySettings
@@ -28,6 +29,7 @@ class Deps:
     store: Store
     judge: Judge
     notifier: Notifier = field(default_factory=lambda: Notifier(NotifySettings()))
+    rotation: RotationRule = field(default_factory=RotationRule)
     metrics: Metrics = field(default_factory=Metrics)
     clock: Clock = SYSTEM_CLOCK
     not_ready: Callable[[], Sequence[str]] = _ready

@@ -18,6 +18,7 @@ from monitor.core.decision import Json
 from monitor.core.instants import DAY_MS, MINUTE_MS, parse_duration, parse_rfc3339
 from monitor.core.registry import Rollover
 from monitor.core.registry_writing import key_as_json, waiver_as_json
+from monitor.core.rotation import rotations
 from monitor.errors import NotFound
 from monitor.ports import Evaluation, Snapshot
 
@@ -228,6 +229,14 @@ def show_key(deps: Given, _reader: Reader, key: str) -> dict[str, Json]:
     if found is None:
         raise NotFound(f"no key {key!r}")
     return key_as_json(found)
+
+
+@router.get("/rotations", response_model=Rows, tags=["keys"])
+def list_rotations(deps: Given, _reader: Reader) -> dict[str, Json]:
+    """Which keys are due for a new version, the most urgent first."""
+    with reading(deps) as snapshot:
+        found = rotations(snapshot.registry(), deps.rotation, now_ms=deps.clock.now_ms())
+    return {"rotations": [shapes.rotation(each) for each in found]}
 
 
 @router.get("/alerts", response_model=Rows, tags=["alerts"])

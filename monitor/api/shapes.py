@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from monitor.core.decision import CLEARED_STATES, Json
-from monitor.core.instants import rfc3339
+from monitor.core.instants import DAY_MS, rfc3339
 from monitor.core.registry import Pin, Registry
 from monitor.core.registry_writing import pin_as_json, policy_as_json
+from monitor.core.rotation import Rotation
 from monitor.ports import AuditEntry, CallerRow, Evaluation, Incident, Propagation, RolloverState, UsagePoint
 
 _CLEARED = frozenset(each.value for each in CLEARED_STATES)
@@ -105,6 +106,19 @@ def propagation(it: Propagation) -> dict[str, Json]:
         "region": it.region,
         "first_accepted": time(it.first_accepted_ms),
         "first_rejected": time(it.first_rejected_ms),
+    }
+
+
+def rotation(it: Rotation) -> dict[str, Json]:
+    """Return a key's schedule."""
+    return {
+        "key": it.key,
+        "version": it.version,
+        "state": it.state.value,
+        "age_days": None if it.age_ms is None else it.age_ms // DAY_MS,
+        "due": time(it.due_ms),
+        "overdue": time(it.overdue_ms),
+        "rollover": it.rollover,
     }
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from monitor.cli.common import AsJson, By, emit, now_ms, opened_store, say, show_table, who
+from monitor.cli.common import AsJson, By, emit, now_ms, opened_store, say, settings, show_table, who
 from monitor.errors import RegistryError
 
 app = typer.Typer(no_args_is_help=True, help="Keys, versions and rollovers: what is expected to be seen.")
@@ -53,6 +53,29 @@ def import_(
     for key, changes in sorted(report.changes.items()):
         for change in changes:
             say(f"the gate will feel: {key}: {change.what}")
+
+
+@app.command()
+def due(as_json: AsJson = False) -> None:
+    """Show which keys need a new version, the most urgent first, from their versions' age and expiry.
+
+    $ rollwatch keys due
+    """
+    from monitor.api.shapes import rotation  # noqa: PLC0415 - start-up time
+    from monitor.core.rotation import rotations  # noqa: PLC0415
+
+    in_force = settings()
+    with opened_store(in_force) as store:
+        _, registry = store.registry()
+    rows = [rotation(each) for each in rotations(registry, in_force.rotation.rule(), now_ms=now_ms())]
+    if as_json:
+        emit({"rotations": rows})
+        return
+    show_table(
+        ["Key", "Version", "State", "Age in days", "Begin by", "Over by", "Rollover"],
+        [list(each.values()) for each in rows],
+        empty="no keys yet: `rollwatch keys import keys.yaml`",
+    )
 
 
 @app.command("list")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from monitor.cli.common import AsJson, By, emit, now_ms, opened_store, say, sett
 from monitor.core.instants import SECOND_MS, parse_rfc3339, rfc3339
 
 if TYPE_CHECKING:
+    from monitor.config import Settings
     from monitor.control.judge import Judge
     from monitor.control.steps import Action, Stepped
     from monitor.ports import Snapshot
@@ -27,16 +28,19 @@ NeededReason = Annotated[str, typer.Option(help="Why; kept in the ledger.")]
 @contextmanager
 def _writing() -> Iterator[tuple[Snapshot, Judge]]:
     """Yield a writing snapshot of the configured store, and the judge for it."""
+    in_force = settings()
+    with opened_store(in_force) as store, store.snapshot(write=True) as snapshot:
+        yield snapshot, _judge(in_force)
+
+
+def _judge(in_force: Settings) -> Judge:
     from monitor.control.judge import Judge  # noqa: PLC0415 - start-up time
 
-    in_force = settings()
-    judge = Judge(
+    return Judge(
         policy=in_force.default_policy(),
         stale_after_ms=int(in_force.watch.stale_after * SECOND_MS),
         two_person=in_force.two_person,
     )
-    with opened_store(in_force) as store, store.snapshot(write=True) as snapshot:
-        yield snapshot, judge
 
 
 def _moment(text: str | None, name: str) -> int | None:
@@ -170,11 +174,48 @@ def _told(done: Stepped, *, as_json: bool) -> None:
 
 
 @app.command()
-def brownout(rollover: Rollover, reason: Reason = None, by: By = None, as_json: AsJson = False) -> None:
-    """Note that planned outages of the old version have begun (the gateway makes them)."""
-    from monitor.control.steps import Action  # noqa: PLC0415 - start-up time
+def brownout(
+    rollover: Rollover,
+    begin: Annotated[bool, typer.Option("--begin", help="Record that the first window has begun.")] = False,
+    reason: Reason = None,
+    by: By = None,
+    as_json: AsJson = False,
+) -> None:
+    """Plan short refusals of the old version in the stragglers' own hours; the gateway makes them.
 
-    _step(rollover, Action.BROWNOUT, by=by, reason=reason, as_json=as_json)
+    $ rollwatch rollover brownout billing-2026-05                   the plan: windows, who is reached, who is not
+
+    $ rollwatch rollover brownout billing-2026-05 --begin --reason "first window agreed"
+    """
+    from monitor.control.brownouts import brownout_plan  # noqa: PLC0415 - start-up time
+    from monitor.control.steps import Action  # noqa: PLC0415
+
+    if begin:
+        _step(rollover, Action.BROWNOUT, by=by, reason=reason, as_json=as_json)
+        return
+    with opened_store() as store, store.snapshot() as snapshot:
+        planned = brownout_plan(snapshot, _judge(settings()), rollover, now_ms=now_ms())
+    if as_json:
+        emit(planned)
+        return
+    windows: Any = planned["windows"]
+    show_table(
+        ["From", "Until", "Reaches", "Who"],
+        [
+            [
+                each["from"],
+                each["until"],
+                f"{100 * each['coverage']:.0f} %",
+                ", ".join(f"{hit['client']}/{hit['source']}" for hit in each["hit"]),
+            ]
+            for each in windows
+        ],
+        empty="nothing to plan: no caller holds this rollover",
+    )
+    unreached: Any = planned["unreached"]
+    if unreached:
+        names = ", ".join(f"{each['client']}/{each['source']}" for each in unreached)
+        say(f"not reached by any window, their rhythm is too slow or unknown: {names}")
 
 
 @app.command()

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
 from monitor.config.topics import Topic, parse_topics
-from monitor.core.instants import SECOND_MS, parse_duration
+from monitor.core.instants import DAY_MS, SECOND_MS, parse_duration
+from monitor.core.rotation import RotationRule
 
 
 def _seconds(given: object) -> object:
@@ -169,6 +170,17 @@ class WatchSection(Section):
         for each in given:
             parse_duration(each)
         return given
+
+
+class RotationSection(Section):
+    """How old a version may get (a key's own `rotate_every` goes first), and how long before a rollover begins."""
+
+    max_age_days: int = Field(default=90, ge=1)
+    lead_days: int = Field(default=30, ge=0)
+
+    def rule(self) -> RotationRule:
+        """Return it as the core takes it."""
+        return RotationRule(max_age_ms=self.max_age_days * DAY_MS, lead_ms=self.lead_days * DAY_MS)
 
 
 class SlackSection(Section):

@@ -17,6 +17,7 @@ from monitor.config.sections import (
     LogSection,
     NotifySection,
     RetentionSection,
+    RotationSection,
     Section,
     SlackSection,
     StoreSection,
@@ -51,6 +52,7 @@ class Settings(BaseSettings):
     ingest: IngestSection = IngestSection()
     api: ApiSection = ApiSection()
     watch: WatchSection = WatchSection()
+    rotation: RotationSection = RotationSection()
     slack: SlackSection = SlackSection()
     webhook: WebhookSection = WebhookSection()
     notify: NotifySection = NotifySection()

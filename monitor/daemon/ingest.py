@@ -21,8 +21,20 @@ from monitor.ingest import Clock, IngestObserver, IngestSettings, Worker
 from monitor.ports import RecordSource, Store
 
 
-def build_worker(settings: Settings, *, store: Store, observer: IngestObserver, name: str, clock: Clock) -> Worker:
-    """Return one member of the group; nothing is asked of Kafka or the store yet. Raises `ConfigError`."""
+def build_worker(
+    settings: Settings,
+    *,
+    store: Store,
+    observer: IngestObserver,
+    name: str,
+    clock: Clock,
+    source: RecordSource | None = None,
+    pace: IngestSettings | None = None,
+) -> Worker:
+    """Return one member of the group; nothing is asked of Kafka or the store yet. Raises `ConfigError`.
+
+    `source` reads from elsewhere than the configured Kafka; `pace` replaces the intervals and limits of the settings.
+    """
     mappings = {topic.name: mapping_of(topic, settings) for topic in settings.kafka.topics}
     readers = {topic: WireReader() for topic in mappings}
     window_ms = int(settings.ingest.dedup_window * SECOND_MS)
@@ -41,10 +53,11 @@ def build_worker(settings: Settings, *, store: Store, observer: IngestObserver, 
         )
 
     return Worker(
-        source=_source(settings),
+        source=source or _source(settings),
         store=store,
         accumulators=accumulator,
-        settings=IngestSettings(
+        settings=pace
+        or IngestSettings(
             flush_interval_seconds=settings.ingest.flush_interval,
             max_reject_ratio=settings.ingest.max_reject_ratio,
             max_record_bytes=settings.ingest.max_record_bytes,

@@ -75,7 +75,7 @@ class KeysFile:
         except UnicodeDecodeError as error:
             self._refuse(f"{self._path}: not UTF-8 at byte {error.start}")
         except RegistryError as error:
-            self._refuse(str(error))
+            self._refuse("; ".join(str(error).splitlines()))
         else:
             self._remember(None)
             log.info(

@@ -275,5 +275,8 @@ def _download(folder: Path) -> None:
 
 
 def _uuid() -> str:
-    """Return a cluster id in Kafka's form (22 characters, URL-safe base64 of 16 bytes)."""
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    """Return a cluster id in Kafka's form (22 characters, URL-safe base64 of 16 bytes; a leading dash is an option)."""
+    made = "-"
+    while made.startswith("-"):
+        made = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    return made

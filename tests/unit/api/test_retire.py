@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
+from monitor.adapters.sql import open_store, upgrade
 from monitor.core.events import Reason
 from monitor.core.instants import HOUR_MS
 from monitor.ports import Scope
@@ -33,8 +35,12 @@ def test_a_go_retires_once_from_every_state_in_use_and_says_who(before: str) -> 
     assert "retired" in again.json()["error"]["message"]
 
 
-def test_of_fifty_at_once_exactly_one_retires() -> None:
-    api = Api()
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_of_fifty_at_once_exactly_one_retires(kind: str, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'store.sqlite'}"
+    if kind == "sqlite":
+        upgrade(url)
+    api = Api(open_store(url) if kind == "sqlite" else None)
     with ThreadPoolExecutor(50) as pool:
         statuses = list(pool.map(lambda _: api.ask("POST", RETIRE, json={}).status_code, range(50)))
     assert sorted(statuses) == [200] + [409] * 49

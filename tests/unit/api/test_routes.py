@@ -25,6 +25,8 @@ V1 = [
     "/v1/pins",
     "/v1/keys",
     "/v1/keys/billing-api",
+    "/v1/rotations",
+    f"/v1/rollovers/{ROLLOVER}/brownout",
     "/v1/alerts",
 ]
 
@@ -178,3 +180,17 @@ def test_the_interface_describes_itself_with_examples(api: Api) -> None:
     decision = described["paths"]["/v1/rollovers/{rollover}/decision"]["get"]
     assert {"200", "401", "403", "404", "409", "503"} <= set(decision["responses"])
     assert "examples" in described["components"]["schemas"]["DecisionBody"]
+
+
+def test_a_brownout_is_planned_in_the_hours_of_those_who_hold() -> None:
+    api = Api(moved=False)
+    planned = api.ask("GET", f"/v1/rollovers/{ROLLOVER}/brownout").json()
+    named = [*planned["unreached"], *(hit for window in planned["windows"] for hit in window["hit"])]
+    assert {each["client"] for each in named} == {"globex"}
+    assert [each["from"] for each in planned["windows"]] == sorted(each["from"] for each in planned["windows"])
+    assert api.ask("GET", "/v1/rollovers/nope/brownout").status_code == 404
+
+
+def test_a_key_that_needs_a_new_version_is_named_with_its_dates() -> None:
+    api = Api()
+    assert api.ask("GET", "/v1/rotations").json()["rotations"][0]["state"] == "rolling"
