@@ -195,6 +195,18 @@ def test_an_expected_fault_is_one_clear_line_and_no_traceback(
     assert done.stdout == ""
 
 
+def test_what_modules_log_goes_to_stderr(env: dict[str, str]) -> None:
+    script = (
+        "import sys, monitor.cli as cli, structlog; sys.argv = ['rollwatch', 'config', 'check', '--changed', '--json'];"
+        "cli._keep_stdout_clean(); structlog.get_logger().warning('seen'); structlog.get_logger().info('unseen');"
+        "cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=False)
+    assert json.loads(done.stdout)
+    assert "seen" in done.stderr
+    assert "unseen" not in done.stderr
+
+
 def test_a_start_imports_nothing_heavy() -> None:
     heavy = "sqlalchemy pandas numpy sklearn kafka fastapi pydantic yaml"
     script = f"import sys; import monitor.cli.gate; print(*sorted(sys.modules.keys() & set('{heavy}'.split())))"

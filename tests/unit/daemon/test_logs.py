@@ -35,6 +35,11 @@ def test_a_secret_is_masked_by_name_by_shape_and_by_value(record: dict[str, obje
     assert CANARY not in str({name: value for name, value in cleaned.items() if name != CANARY})
 
 
+@pytest.mark.parametrize("name", ["password", "sasl_plain_password", "bot_token", "Authorization", "pepper", "api-key"])
+def test_a_field_with_a_secrets_name_is_masked_whatever_it_holds(name: str) -> None:
+    assert Redaction()(None, "info", {"event": "x", name: "short"})[name] == "********"
+
+
 @pytest.mark.parametrize(
     "text", ["xoxb-123456-abcdef", "xapp-1-A-b", "rwt_" + "a" * 43, "postgresql://u:hunter2x@h/d", "Basic dXNlcjpwYXNz"]
 )
