@@ -26,7 +26,8 @@ def _configuration() -> Iterator[str]:
     yield "# Configuration"
     yield ""
     yield "One TOML file (`--config FILE` or `ROLLWATCH_CONFIG`), overridden by environment variables (`__` nests)."
-    yield "Unknown names are refused. Each secret may also come from a file: add `_FILE` to its variable (`…_file` in TOML)."
+    yield "Unknown names are refused. Each secret may also come from a file: add `_FILE` to its variable (`…_file` in"
+    yield "TOML)."
     yield "`rollwatch config check` prints what is in force, secrets masked."
     defaults = {each.name: each.value for each in printable(Settings.model_construct())}
     secrets = known_names()
