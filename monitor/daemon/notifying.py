@@ -7,8 +7,6 @@ from datetime import time
 from urllib.parse import urlsplit
 
 from monitor.adapters.egress import Egress
-from monitor.adapters.slack.courier import SlackCourier
-from monitor.adapters.slack.render import Renderer
 from monitor.adapters.webhook import AlertmanagerCourier, PagerDutyCourier, WebhookCourier
 from monitor.api.auth import is_loopback
 from monitor.config import Settings
@@ -46,8 +44,14 @@ def couriers(settings: Settings, *, now_ms: Callable[[], int]) -> Mapping[str, C
     made: dict[str, Courier] = {}
     slack, hook = settings.slack, settings.webhook
     if slack.bot_token is not None:
+        # Where Slack is not used, its library costs neither memory nor time.
+        from monitor.adapters.slack.courier import SlackCourier  # noqa: PLC0415
+        from monitor.adapters.slack.render import Renderer  # noqa: PLC0415
+
         made["slack"] = SlackCourier(
-            token=slack.bot_token.get_secret_value(), renderer=_renderer(settings), base_url=slack.base_url
+            token=slack.bot_token.get_secret_value(),
+            renderer=Renderer(page_url=settings.notify.page_url, runbook_url=settings.notify.runbook_url),
+            base_url=slack.base_url,
         )
     url = hook.url.get_secret_value() if hook.url is not None else None
     secret = hook.secret.get_secret_value() if hook.secret is not None else None
@@ -60,10 +64,6 @@ def couriers(settings: Settings, *, now_ms: Callable[[], int]) -> Mapping[str, C
     elif url is not None:
         made["webhook"] = WebhookCourier(url=url, secret=secret, egress=_egress(settings, url), now_ms=now_ms)
     return made
-
-
-def _renderer(settings: Settings) -> Renderer:
-    return Renderer(page_url=settings.notify.page_url, runbook_url=settings.notify.runbook_url)
 
 
 def _egress(settings: Settings, url: str) -> Egress:
