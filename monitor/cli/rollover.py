@@ -356,34 +356,41 @@ def waive(  # noqa: PLR0917 - passed by name
     say(f"{client}/{source or '*'} is waived for {rollover!r}")
 
 
+Version = Annotated[int | None, typer.Option("--version", min=0, help="Another version than the rollover's old one.")]
+
+
 @app.command()
 def pin(
-    key: Annotated[str, typer.Argument(help="The key.")],
-    version: Annotated[int, typer.Argument(min=0, help="The version that must stay.")],
+    rollover: Rollover,
     reason: NeededReason,
     until: Annotated[str | None, typer.Option(help="Until when (RFC 3339); default: for good.")] = None,
+    version: Version = None,
     by: By = None,
 ) -> None:
-    """Veto the retirement of a version.
+    """Veto the retirement of the rollover's old version.
 
-    $ rollwatch rollover pin billing-api 1 --reason "retain for migration" --until 2026-07-01T00:00:00Z
+    $ rollwatch rollover pin billing-2026-05 --reason "retain for migration" --until 2026-07-01T00:00:00Z
     """
     from monitor.core.registry import Pin  # noqa: PLC0415 - start-up time
 
-    made = Pin(key=key, version=version, reason=reason, by=who(by), until_ms=_moment(until, "--until"))
     with _writing() as (snapshot, _):
+        found = snapshot.state(rollover, now_ms()).rollover
+        made = Pin(
+            key=found.key,
+            version=found.from_version if version is None else version,
+            reason=reason,
+            by=who(by),
+            until_ms=_moment(until, "--until"),
+        )
         snapshot.pin(made, now_ms=now_ms())
-    say(f"{key} v{version} is pinned")
+    say(f"{made.key} v{made.version} is pinned")
 
 
 @app.command()
-def unpin(
-    key: Annotated[str, typer.Argument(help="The key.")],
-    version: Annotated[int, typer.Argument(min=0, help="The version.")],
-    reason: NeededReason,
-    by: By = None,
-) -> None:
-    """Take all pins off a version."""
+def unpin(rollover: Rollover, reason: NeededReason, version: Version = None, by: By = None) -> None:
+    """Take all pins off the rollover's old version."""
     with _writing() as (snapshot, _):
-        snapshot.unpin(key, version, by=who(by), reason=reason, now_ms=now_ms())
-    say(f"{key} v{version} is not pinned any more")
+        found = snapshot.state(rollover, now_ms()).rollover
+        chosen = found.from_version if version is None else version
+        snapshot.unpin(found.key, chosen, by=who(by), reason=reason, now_ms=now_ms())
+    say(f"{found.key} v{chosen} is not pinned any more")

@@ -138,11 +138,11 @@ def test_an_emergency_is_shown_first_and_done_with_yes(filled: dict[str, str]) -
 
 
 def test_a_pin_and_a_waiver_are_kept_by_name(filled: dict[str, str]) -> None:
-    ok(filled, "rollover", "pin", "billing-api", "1", "--reason", "audit", "--by", "ana")
+    ok(filled, "rollover", "pin", "billing", "--reason", "audit", "--by", "ana")
     ok(filled, "rollover", "waive", "billing", "--client", "globex", "--reason", "gone", "--by", "ana")
     kept = json.loads(ok(filled, "keys", "list", "--json"))
     assert kept["pins"][0]["by"] == kept["waivers"][0]["by"] == "ana"
-    ok(filled, "rollover", "unpin", "billing-api", "1", "--reason", "audit is over")
+    ok(filled, "rollover", "unpin", "billing", "--reason", "audit is over")
     assert "pins" not in json.loads(ok(filled, "keys", "list", "--json"))
 
 
