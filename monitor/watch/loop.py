@@ -33,6 +33,7 @@ from monitor.ingest import Clock
 from monitor.notify.notifier import Notifier, Overview
 from monitor.ports import CallerStateKey, Evaluation, Incident, RolloverState, Snapshot, Store
 from monitor.watch.detection import Detected, Detection
+from monitor.watch.holding import follow_holds
 
 log = structlog.get_logger()
 
@@ -41,6 +42,7 @@ OVER = frozenset({"completed", "rolled_back"})
 """States in which nothing is decided any more."""
 _MEMORY = "alerting:"
 _TELEMETRY_MEMORY = "alerting-telemetry"
+_HOLDS_MEMORY = "alerting-holds"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +125,9 @@ class Watch:
                 with_standings=True,
             )
             evaluations = snapshot.evaluations()
-            memories = {**snapshot.memos(_MEMORY), _TELEMETRY_MEMORY: snapshot.memo(_TELEMETRY_MEMORY) or {}}
+            memories = dict(snapshot.memos(_MEMORY))
+            for memo in (_TELEMETRY_MEMORY, _HOLDS_MEMORY):
+                memories[memo] = snapshot.memo(memo) or {}
         followed = _follow(sight, states, memories)
         new_standings = self._changed_standings(sight)
         with self._store.snapshot(write=True) as snapshot:
@@ -221,8 +225,10 @@ def _follow(sight: Sight, states: Mapping[str, RolloverState], memories: Mapping
         alerts += told
         if kept != memories.get(memo, {}):
             after[memo] = kept
-    before = memories[_TELEMETRY_MEMORY]
-    told, kept = follow_telemetry(before, looks, sight.now_ms)
-    if kept != before:
+    fleet, kept = follow_telemetry(memories[_TELEMETRY_MEMORY], looks, sight.now_ms)
+    if kept != memories[_TELEMETRY_MEMORY]:
         after[_TELEMETRY_MEMORY] = kept
-    return _Followed(alerts=[*told, *alerts], memories=after)
+    holds, kept = follow_holds(memories[_HOLDS_MEMORY], states, sight.now_ms)
+    if kept != memories[_HOLDS_MEMORY]:
+        after[_HOLDS_MEMORY] = kept
+    return _Followed(alerts=[*fleet, *alerts, *holds], memories=after)

@@ -190,3 +190,17 @@ def test_a_retired_rollover_is_looked_at_and_a_completed_one_is_not() -> None:
     assert world.api.ask("POST", f"/v1/rollovers/{ROLLOVER}/complete", json={}).status_code == 200
     world.look(minutes=1)
     assert 'rollover="billing-2026-05"' not in world.metrics.text().decode()
+
+
+def test_a_rollover_that_stays_disabled_for_too_long_calls_somebody_once_until_it_goes_on() -> None:
+    world = World()
+    assert world.api.ask("POST", f"/v1/rollovers/{ROLLOVER}/disable", json={}).status_code == 200
+    for days in (1, 7, 1):
+        world.look(minutes=days * 24 * 60)
+    holds = [row.body["alert"] for row in world.rows("alert") if row.body["alert"]["episode"].startswith("hold:")]
+    assert [each["kind"] for each in holds] == ["deadline"]
+    assert "disabled" in holds[0]["text"]
+    assert world.api.ask("POST", f"/v1/rollovers/{ROLLOVER}/enable", json={}).status_code == 200
+    world.look(minutes=1)
+    ends = [row.body["alert"] for row in world.rows("alert") if row.body["alert"]["episode"] == holds[0]["episode"]]
+    assert [each["kind"] for each in ends] == ["resolved", "deadline"]
