@@ -28,7 +28,7 @@ from monitor.control.judge import Judge
 from monitor.core.instants import SECOND_MS
 from monitor.daemon.ingest import build_worker
 from monitor.daemon.keys_file import KeysFile
-from monitor.daemon.notifying import couriers, notify_settings
+from monitor.daemon.notifying import couriers, notify_settings, slack_listener
 from monitor.daemon.server import Server
 from monitor.daemon.store_keeper import StoreKeeper
 from monitor.daemon.workers import (
@@ -171,11 +171,12 @@ class Daemon:
 
     def _follow(self, store: Store, judge: Judge, keeper: StoreKeeper) -> None:
         settings, clock = self.settings, self.clock
+        notifier = Notifier(notify_settings(settings))
         self._watch = Watch(
             store=store,
             judge=judge,
             detection=_detection(settings, store),
-            notifier=Notifier(notify_settings(settings)),
+            notifier=notifier,
             metrics=self.metrics,
             clock=clock,
         )
@@ -195,6 +196,10 @@ class Daemon:
             thread = threading.Thread(target=sender.run, args=(self.stopping,), name="rollwatch-sender", daemon=True)
             self._ends.callback(lambda: thread.join(1.0) if thread.is_alive() else None)
             _when_migrated(keeper, self.stopping, thread.start)
+        listener = slack_listener(settings, store=store, notifier=notifier, now_ms=clock.now_ms)
+        if listener is not None:
+            self._ends.callback(listener.stop)
+            _when_migrated(keeper, self.stopping, listener.start)
 
     def not_ready(self) -> Sequence[str]:
         """Return what keeps this process from doing its job, in sentences; at once, from what is known."""

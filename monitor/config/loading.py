@@ -23,7 +23,7 @@ _KUBERNETES = re.compile(
     r"(?:[A-Z0-9]+_)*(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9]+)*|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)"
 )
 """What Kubernetes puts into every container when a service is called `rollwatch` or `rollwatch-…`."""
-_COMPLEX_TEXT = frozenset({"topics", "reminders"})
+_COMPLEX_TEXT = frozenset({"topics"})
 
 
 def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:

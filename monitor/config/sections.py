@@ -23,12 +23,7 @@ def _seconds(given: object) -> object:
         return parse_duration(given.strip()) / SECOND_MS
 
 
-def _texts(given: object) -> object:
-    return [each.strip() for each in given.split(",") if each.strip()] if isinstance(given, str) else given
-
-
 Seconds = Annotated[float, BeforeValidator(_seconds)]
-Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 
 
 class Section(BaseModel):
@@ -154,22 +149,13 @@ class WatchSection(Section):
     """The loop that decides and alerts.
 
     interval: between two looks at every rollover. stale_after: when its last look is older, a verdict is `UNKNOWN`.
-    train_every: between two trainings of the detector. reminders: how long before a deadline owners are reminded.
+    prune_every: between two clean-ups. detector: look for failed rollovers (without it, C8 compares rates alone).
     """
 
     interval: Seconds = Field(default=30.0, ge=1, le=60)
     stale_after: Seconds = Field(default=180.0, ge=10)
-    train_every: Seconds = Field(default=86_400.0, ge=60)
     prune_every: Seconds = Field(default=3_600.0, ge=60)
-    reminders: Texts = ("7d", "3d", "1d", "1h")
     detector: bool = True
-
-    @field_validator("reminders")
-    @classmethod
-    def _reminders(cls, given: tuple[str, ...]) -> tuple[str, ...]:
-        for each in given:
-            parse_duration(each)
-        return given
 
 
 class RotationSection(Section):

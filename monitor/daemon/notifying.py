@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import time
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from monitor.adapters.egress import Egress
 from monitor.adapters.webhook import AlertmanagerCourier, PagerDutyCourier, WebhookCourier
 from monitor.api.auth import is_loopback
 from monitor.config import Settings
+from monitor.notify.desk import AlertDesk
+from monitor.notify.notifier import Notifier
 from monitor.notify.sender import Courier
 from monitor.notify.settings import Digest, NotifySettings, Route, WorkingHours
+from monitor.ports import EvidenceStore
 
 _SENDER_OF = {"cloudevents": "webhook", "alertmanager": "alertmanager", "pagerduty": "pagerduty"}
 _PAGERDUTY = "https://events.pagerduty.com/v2/enqueue"
@@ -50,7 +54,11 @@ def couriers(settings: Settings, *, now_ms: Callable[[], int]) -> Mapping[str, C
 
         made["slack"] = SlackCourier(
             token=slack.bot_token.get_secret_value(),
-            renderer=Renderer(page_url=settings.notify.page_url, runbook_url=settings.notify.runbook_url),
+            renderer=Renderer(
+                page_url=settings.notify.page_url,
+                runbook_url=settings.notify.runbook_url,
+                interactive=slack.app_token is not None,
+            ),
             base_url=slack.base_url,
         )
     url = hook.url.get_secret_value() if hook.url is not None else None
@@ -64,6 +72,35 @@ def couriers(settings: Settings, *, now_ms: Callable[[], int]) -> Mapping[str, C
     elif url is not None:
         made["webhook"] = WebhookCourier(url=url, secret=secret, egress=_egress(settings, url), now_ms=now_ms)
     return made
+
+
+class Listener(Protocol):
+    """Something that listens between `start` and `stop`."""
+
+    def start(self) -> None:
+        """Begin."""
+        ...
+
+    def stop(self) -> None:
+        """End."""
+        ...
+
+
+def slack_listener(
+    settings: Settings, *, store: EvidenceStore, notifier: Notifier, now_ms: Callable[[], int]
+) -> Listener | None:
+    """Return what answers buttons and `/rollwatch`, where an app token is set."""
+    slack = settings.slack
+    if slack.app_token is None or slack.bot_token is None:
+        return None
+    from monitor.adapters.slack.socket import SocketListener  # noqa: PLC0415 - as above
+
+    return SocketListener(
+        app_token=slack.app_token.get_secret_value(),
+        bot_token=slack.bot_token.get_secret_value(),
+        desk=AlertDesk(store=store, notifier=notifier, now_ms=now_ms),
+        base_url=slack.base_url,
+    )
 
 
 def _egress(settings: Settings, url: str) -> Egress:
