@@ -20,6 +20,7 @@ _NICE = (1, 2, 2.5, 5, 10)
 _STEPS = (5 * MINUTE_MS, 15 * MINUTE_MS, HOUR_MS, 6 * HOUR_MS, DAY_MS, 2 * DAY_MS, 7 * DAY_MS, 14 * DAY_MS)
 _MOST_TIMES = 8
 _NAME_WIDTH = 120
+_SPARK_WIDTH, _SPARK_HEIGHT = 160, 36
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +131,26 @@ def strip(days: Sequence[float], *, title: str) -> Markup:
     return Markup(  # noqa: S704 - only numbers, and a title escaped here
         f'<svg class="strip" viewBox="0 0 {width} 14" width="{width}" height="14" role="img" '
         f'aria-label="{escape(title)}"><title>{escape(title)}</title>{cells}</svg>'
+    )
+
+
+def spark(lines: Sequence[tuple[str, Sequence[float]]], *, title: str) -> Markup:
+    """Return small curves without axes, each (css, values) on one scale."""
+    top = max((value for _, values in lines for value in values), default=0.0) or 1.0
+    parts = []
+    for css, values in lines:
+        step = _SPARK_WIDTH / max(len(values) - 1, 1)
+        path = "L".join(
+            f"{at * step:.1f} {_SPARK_HEIGHT - 2 - (_SPARK_HEIGHT - 4) * v / top:.1f}" for at, v in enumerate(values)
+        )
+        if len(values) > 1:
+            parts.append(
+                f'<path class="area {escape(css)}" d="M0 {_SPARK_HEIGHT}L{path}L{_SPARK_WIDTH} {_SPARK_HEIGHT}Z"/>'
+            )
+            parts.append(f'<path class="curve {escape(css)}" d="M{path}"/>')
+    return Markup(  # noqa: S704 - only numbers, and texts escaped here
+        f'<svg class="spark" viewBox="0 0 {_SPARK_WIDTH} {_SPARK_HEIGHT}" preserveAspectRatio="none" role="img" '
+        f'aria-label="{escape(title)}"><title>{escape(title)}</title>{"".join(parts)}</svg>'
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from monitor.api.page.charts import Line, Mark, Spell, drain_chart
+from monitor.api.page.charts import Line, Mark, Spell, drain_chart, spark
 from monitor.core.instants import DAY_MS, HOUR_MS, format_duration
 from monitor.core.untrusted import harmless
 from monitor.ports import AuditEntry, Incident, ReadStore, RolloverState, UsagePoint
@@ -16,6 +16,7 @@ _LEAD_IN_MS = 2 * DAY_MS
 _STEPS_MS = (HOUR_MS, 3 * HOUR_MS, 6 * HOUR_MS, DAY_MS, 7 * DAY_MS)
 _MOST_POINTS = 180
 _MOST_DAYS = 120
+_SPARK_MS = 14 * DAY_MS
 _STATES = {"brownout": "brownout", "frozen": "frozen", "disabled": "disabled", "rolled_back": "rolled back"}
 
 
@@ -64,6 +65,28 @@ def drain(
         title=f"Requests per {format_duration(step)} on v{old} and v{new} of {harmless(each.key)}",
     )
     return Drain(chart=chart, by_day=_by_day(points, old, new)[-_MOST_DAYS:])
+
+
+def spark_of(store: ReadStore, stands: RolloverState, now_ms: int) -> Markup:
+    """Draw old and new small: from two days before the start to now, two weeks at most."""
+    each = stands.rollover
+    from_ms = max(each.started_at_ms - _LEAD_IN_MS, now_ms - _SPARK_MS)
+    to_ms = max(now_ms, from_ms + DAY_MS)
+    step = 6 * HOUR_MS
+    from_ms -= from_ms % step
+    points = store.usage_series(each.key, from_ms=from_ms, to_ms=to_ms, step_ms=step)
+    count = max((to_ms - from_ms) // step, 1)
+
+    def line(css: str, version: int) -> tuple[str, list[float]]:
+        values = [0.0] * count
+        for point in points:
+            at = (point.bucket_ms - from_ms) // step
+            if point.version == version and point.outcome == "success" and 0 <= at < count:
+                values[at] += point.requests
+        return css, values
+
+    old, new = each.from_version, each.to_version
+    return spark([line("old", old), line("new", new)], title=f"Requests on v{old} and on v{new} since the start")
 
 
 def _marks(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -22,6 +23,7 @@ from monitor.core.untrusted import harmless
 from monitor.ports import AuditEntry
 
 _VERDICTS = {"GO": "GO", "NO_GO": "NO-GO", "UNKNOWN": "UNKNOWN"}
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\d(?:\.\d+)?Z")
 _STEPS = (("d", DAY_MS), ("h", HOUR_MS), ("min", MINUTE_MS), ("s", SECOND_MS))
 
 
@@ -36,6 +38,7 @@ def environment() -> Environment:
     )
     made.filters.update(
         text=lambda value, limit=120: harmless(None if value is None else str(value), limit=limit),
+        said=said,
         iso=rfc3339,
         moment=moment,
         until=until,
@@ -47,6 +50,15 @@ def environment() -> Environment:
     )
     made.globals.update(bar=bar, strip=strip)
     return made
+
+
+def said(text: str | None, limit: int = 300) -> str:
+    """Return one of our sentences, harmless, its times as people read them.
+
+    >>> said("last use 2026-11-28T03:17:31.025Z, 4 sightings")
+    'last use 2026-11-28 03:17, 4 sightings'
+    """
+    return _TIME.sub(r"\1 \2", harmless(text, limit=limit))
 
 
 def moment(at: int | str) -> str:

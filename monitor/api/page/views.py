@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from markupsafe import Markup
 
-from monitor.api.page.drain import drain
+from monitor.api.page.drain import drain, spark_of
 from monitor.core.decision import CallerState
 from monitor.core.evidence import CallerRecord
 from monitor.core.instants import DAY_MS, SECOND_MS, format_duration
@@ -37,6 +37,10 @@ _HOLDING = frozenset(
 )
 _STRIP_DAYS = 35
 _MOST_HISTORY, _SHOWN_HISTORY = 400, 40
+_WALL = 12
+"""Up to so many rollovers are drawn in the overview, too."""
+_TELLING = {"C8": 0, "C9": 1, "C7": 2}
+"""Of several blockers, what a person should hear first: failures, vetoes, callers by name."""
 Name = tuple[str | None, str | None]
 """(client, source)."""
 
@@ -55,6 +59,7 @@ class Row:
     state: str
     verdict: str
     why: str
+    more: int
     need: str
     rank: int
     callers: int
@@ -78,6 +83,7 @@ class OverviewView:
     pages: int
     query: str
     counts: Mapping[str, int]
+    sparks: Mapping[str, Markup]
     now_ms: int
 
 
@@ -138,13 +144,15 @@ def overview(
     found.sort(key=lambda row: (row.rank, row.deadline_ms or 2**62, row.id))
     pages = max(-(-len(found) // size), 1)
     page = min(max(page, 1), pages)
+    shown = found[(page - 1) * size : page * size]
     return OverviewView(
-        rows=found[(page - 1) * size : page * size],
+        rows=shown,
         total=len(found),
         page=page,
         pages=pages,
         query=query,
         counts=counts,
+        sparks={row.id: spark_of(store, states[row.id], now_ms) for row in shown} if len(found) <= _WALL else {},
         now_ms=now_ms,
     )
 
@@ -210,7 +218,10 @@ def _row(
     progress, eta = body.get("progress") or {}, body.get("eta") or {}
     blockers = body.get("blockers") or []
     stragglers = sum(1 for each in blockers if each["clause"] == "C7" and each["caller"])
-    rank, need = _need(stands, verdict, eta.get("state"), incidents=incidents, now_ms=now_ms)
+    failing = incidents > 0 or any(
+        each["id"] == "C8" and each["status"] == "fail" for each in body.get("clauses") or ()
+    )
+    rank, need = _need(stands, verdict, eta.get("state"), failing=failing, now_ms=now_ms)
     rollover_ = stands.rollover
     return Row(
         id=rollover_.id,
@@ -219,6 +230,7 @@ def _row(
         state=stands.state,
         verdict=verdict,
         why=_why(evaluation, blockers, now_ms, stale=stale),
+        more=max(len(blockers) - 1, 0),
         need=need,
         rank=rank,
         callers=progress.get("callers", 0),
@@ -234,14 +246,14 @@ def _row(
 
 
 def _need(  # noqa: PLR0911 - one return a case, the most urgent first
-    stands: RolloverState, verdict: str, eta_state: object, *, incidents: int, now_ms: int
+    stands: RolloverState, verdict: str, eta_state: object, *, failing: bool, now_ms: int
 ) -> tuple[int, str]:
     state, deadline = stands.state, stands.rollover.deadline_ms
     if state not in ACTIVE_STATES:
         return (7, "watched") if state == "retired" else (9, state.replace("_", " "))
     if state == "planned":
         return 8, "not started"
-    if incidents:
+    if failing:
         return 0, "failing: look now"
     if deadline is not None and deadline < now_ms and verdict != "GO":
         return 1, "deadline passed"
@@ -251,16 +263,18 @@ def _need(  # noqa: PLR0911 - one return a case, the most urgent first
         return 3, "may be retired"
     if deadline is not None and deadline - now_ms < 3 * DAY_MS:
         return 4, "deadline is near"
-    return (5, "nothing moves") if eta_state == "stalled" else (6, "moving")
+    return {"stalled": (5, "nothing moves"), "waiting": (6, "waiting")}.get(str(eta_state), (6, "moving"))
 
 
 def _why(evaluation: Evaluation | None, blockers: Sequence[Mapping[str, Any]], now_ms: int, *, stale: bool) -> str:
     if evaluation is None:
-        return "not evaluated yet"
+        return "the first look at it is under way"
     if stale:
         age = format_duration((now_ms - evaluation.evaluated_at_ms) // SECOND_MS * SECOND_MS)
         return f"last evaluated {age} ago: the watch loop is not running"
-    return str(blockers[0]["summary"]) if blockers else "every clause passes"
+    if not blockers:
+        return "every clause passes"
+    return str(min(blockers, key=lambda each: _TELLING.get(each["clause"], len(_TELLING)))["summary"])
 
 
 def _stale(evaluation: Evaluation | None, now_ms: int, stale_after_ms: int) -> bool:
