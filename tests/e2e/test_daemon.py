@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from monitor.demo.parts.kafka import KafkaBroker
@@ -179,3 +181,40 @@ def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path) -> None:
         done = rollwatch(daemon.env, "run")
         assert done.returncode == 2
         assert done.stderr.splitlines()[-1].startswith("rollwatch: cannot listen on 127.0.0.1:")
+
+
+class _Receiver(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.got.append((dict(self.headers), json.loads(body)))  # type: ignore[attr-defined] # set by the test
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+def test_an_alert_reaches_a_webhook_on_this_machine_signed_and_once(tmp_path: Path) -> None:
+    receiver = ThreadingHTTPServer(("127.0.0.1", 0), _Receiver)
+    got: list[tuple[dict[str, str], dict[str, object]]] = []
+    receiver.got = got  # type: ignore[attr-defined] # read by the handler
+    threading.Thread(target=receiver.serve_forever, daemon=True).start()
+    keys = tmp_path / "keys.yaml"
+    keys.write_text(KEYS)
+    given = {
+        "KEYS_FILE": str(keys),
+        "WEBHOOK__URL": f"http://127.0.0.1:{receiver.server_address[1]}/hook",
+        "WEBHOOK__SECRET": "shared-secret",
+        "WATCH__INTERVAL": "2",
+    }
+    try:
+        with Daemon(tmp_path, **given) as daemon:
+            daemon.wait(lambda: bool(got), "the alert that nothing is read", seconds=75)
+            assert daemon.terminate() == 0
+    finally:
+        receiver.shutdown()
+        receiver.server_close()
+    assert got[0][1]["specversion"] == "1.0"
+    assert any(value.startswith("v1=") for value in got[0][0].values())
+    ids = [body["id"] for _, body in got]
+    assert len(ids) == len(set(ids))
