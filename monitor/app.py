@@ -175,7 +175,7 @@ class Daemon:
         self._watch = Watch(
             store=store,
             judge=judge,
-            detection=_detection(settings, store),
+            detection=self.detection(store),
             notifier=notifier,
             metrics=self.metrics,
             clock=clock,
@@ -200,6 +200,10 @@ class Daemon:
         if listener is not None:
             self._ends.callback(listener.stop)
             _when_migrated(keeper, self.stopping, listener.start)
+
+    def detection(self, store: Store) -> Detection:
+        """Return what the watch loop finds failures with."""
+        return _detection(self.settings, store)
 
     def not_ready(self) -> Sequence[str]:
         """Return what keeps this process from doing its job, in sentences; at once, from what is known."""

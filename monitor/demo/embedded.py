@@ -24,9 +24,11 @@ from monitor.daemon.workers import STALLED_EXIT, ThreadedWorker, Workers
 from monitor.demo.clock import FastClock
 from monitor.demo.fleet import FLEET, HISTORY_DAYS, events
 from monitor.demo.keys_file import keys_yaml
+from monitor.demo.stepping import Stepping
 from monitor.errors import RollwatchError
 from monitor.ingest import IngestSettings
 from monitor.ports import EvidenceStore, Scope, Store
+from monitor.watch.detection import Detection
 
 log = structlog.get_logger()
 
@@ -77,6 +79,10 @@ class DemoDaemon(Daemon):
             pace=_PACE,
         )
         return ThreadedWorker(worker, on_stall=lambda _fault: self.request_stop(STALLED_EXIT))
+
+    def detection(self, store: Store) -> Detection:
+        """Return production's, in small steps."""
+        return Stepping(super().detection, store)
 
     def _follow(self, store: Store, judge: Judge, keeper: StoreKeeper) -> None:
         """Wait with the watch loop until the history is in: the detector takes it up once, and whole."""

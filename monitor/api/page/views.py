@@ -10,10 +10,12 @@ from typing import Any, Protocol
 from markupsafe import Markup
 
 from monitor.api.page.drain import drain, spark_of
+from monitor.api.page.words import until
 from monitor.core.decision import CallerState
 from monitor.core.evidence import CallerRecord
 from monitor.core.instants import DAY_MS, SECOND_MS, format_duration
 from monitor.core.registry import Rollover
+from monitor.core.untrusted import harmless
 from monitor.ports import (
     AuditEntry,
     CallerRow,
@@ -267,6 +269,7 @@ def _need(  # noqa: PLR0911 - one return a case, the most urgent first
 
 
 def _why(evaluation: Evaluation | None, blockers: Sequence[Mapping[str, Any]], now_ms: int, *, stale: bool) -> str:
+    """Return the one reason that a person should hear first."""
     if evaluation is None:
         return "the first look at it is under way"
     if stale:
@@ -274,7 +277,14 @@ def _why(evaluation: Evaluation | None, blockers: Sequence[Mapping[str, Any]], n
         return f"last evaluated {age} ago: the watch loop is not running"
     if not blockers:
         return "every clause passes"
-    return str(min(blockers, key=lambda each: _TELLING.get(each["clause"], len(_TELLING)))["summary"])
+    first = min(blockers, key=lambda each: _TELLING.get(each["clause"], len(_TELLING)))
+    caller = first.get("caller")
+    if first["clause"] != "C7" or not caller or not first.get("state"):
+        return str(first["summary"])
+    name = " / ".join(harmless(caller[part], limit=60) for part in ("client", "source") if caller.get(part))
+    last = first.get("last_seen")
+    when = f", last use {until(last, now_ms)}" if last else ""
+    return f"{name or 'a caller without a name'} is {str(first['state']).replace('_', ' ')}{when}"
 
 
 def _stale(evaluation: Evaluation | None, now_ms: int, stale_after_ms: int) -> bool:

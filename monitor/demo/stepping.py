@@ -1,0 +1,61 @@
+"""Lets the detector look as often as in production: its clock takes small steps through what a fast one leaps over.
+
+A daemon looks once a minute or more often; the demo's looks are hours of simulated time apart, and a detector that sees
+the last five minutes of each hour would miss what a real one sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from monitor.core.alerts import Alert
+from monitor.core.instants import MINUTE_MS
+from monitor.core.registry import Registry
+from monitor.core.windows import CallerGatewayKey, Span
+from monitor.ports import Incident, Store
+from monitor.watch.detection import Detected, Detection
+
+_STEP_MS = 5 * MINUTE_MS
+_MOST_STEPS = 400
+
+
+class _UpTo:
+    """A store in which callers' uses after `until_ms` have not happened yet; all else is bounded by its times."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.until_ms = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    def caller_gateway_spans(self, *, since_ms: int) -> Sequence[tuple[CallerGatewayKey, Span]]:
+        """See `ReadStore`."""
+        spans = self._store.caller_gateway_spans(since_ms=since_ms)
+        return [(key, span) for key, span in spans if span.last_ms <= self.until_ms]
+
+
+class Stepping:
+    """A `Detection` that looks at every five minutes between two looks, and tells it all at once."""
+
+    def __init__(self, make: Callable[[Store], Detection], store: Store) -> None:
+        """`make` returns the detection of production on the store it is given."""
+        self._store = _UpTo(store)
+        self._inner = make(cast("Store", self._store))
+        self._looked_ms: int | None = None
+
+    def look(self, registry: Registry, now_ms: int) -> Detected:
+        """See `Detection`."""
+        last_ms = now_ms if self._looked_ms is None else self._looked_ms
+        first_ms = max(last_ms + _STEP_MS, now_ms - _MOST_STEPS * _STEP_MS)
+        found = Detected()
+        alerts: list[Alert] = []
+        incidents: dict[str, Incident] = {}
+        for at_ms in [*range(first_ms, now_ms, _STEP_MS), now_ms]:
+            self._store.until_ms = at_ms
+            found = self._inner.look(registry, at_ms)
+            alerts += found.alerts
+            incidents.update({each.id: each for each in found.incidents})
+        self._looked_ms = now_ms
+        return Detected(alerts=alerts, incidents=list(incidents.values()), not_ready=found.not_ready)
