@@ -42,7 +42,9 @@ def create_api(deps: Deps) -> FastAPI:
     @app.get("/openapi.json", include_in_schema=False)
     async def openapi(_visitor: Visitor) -> Response:
         """Describe this interface."""
-        described: dict[str, Any] = app.openapi()
+        described: dict[str, Any] = dict(app.openapi())
+        if deps.prefix:
+            described["servers"] = [{"url": deps.prefix}]
         return JSONResponse(described)
 
     @app.get("/docs", include_in_schema=False)
