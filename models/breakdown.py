@@ -60,6 +60,7 @@ class CallerEvidence:
     streak: int
     runs_before: int
     failures_before: int
+    first: int
     fresh: bool
     recovered: bool
 
@@ -78,10 +79,11 @@ class Evidence:
 
 def _caller_evidence(who: CallerKey, past: CallerPast, number: int, kind: int, failed: int, now: int) -> CallerEvidence:
     mine = past.versions[number]
-    failures, started, runs_before, before = 0, now, 0, 0
+    failures, started, runs_before, before, first = 0, now, 0, 0, now
     for (_, reason), run in past.runs.items():
         if REASON_CLASS.get(reason, CREDENTIAL) != kind:
             continue
+        first = min(first, run.first)
         if run.last >= now - past.run_gap(now):
             started = min(started, run.started)
             failures += run.failures
@@ -98,6 +100,7 @@ def _caller_evidence(who: CallerKey, past: CallerPast, number: int, kind: int, f
         streak=mine.streak,
         runs_before=runs_before,
         failures_before=before,
+        first=first,
         fresh=runs_before == 0 and started > now - 6 * _HOUR and (past.nameless or past.first_seen < started - _HOUR),
         recovered=mine.streak == 0,
     )

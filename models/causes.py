@@ -1,6 +1,6 @@
 """Why it fails: the reason and the registry where they say it, else the structure of who fails and who does not.
 
-The model says *that* something is odd; this says *why*. Where gateways hide reasons, the explanations of `models.scopes`
+The model says *that* it is odd; this says *why*. Where gateways hide reasons, the explanations of `models.scopes`
 are weighed: by trees grown on simulated rollovers if there are any, else by rules over the best-fitting scope.
 """
 
@@ -19,7 +19,9 @@ from models.scopes import Cells, Explanation, Scope, cells, explanations
 _STORM_FAILURES = 8
 _STORM_RATIO = 4.0
 _NEAR_EXPIRY_MINUTES = 30
-_HABITUAL_RUNS = 3
+_HABITUAL_RUNS = 2
+_HABIT_MINUTES = 12 * 60
+_HABIT_FAILURES = 3.0
 _STUFFING_CALLERS = 4
 _STUFFING_FAILURES = 10
 _NAMELESS_IS_USUAL = 0.3
@@ -170,6 +172,15 @@ def stuffed(key: KeyPast, evidence: Evidence, around: Surroundings) -> bool:
     return len(unknown) >= _STUFFING_CALLERS
 
 
+def _habitual(evidence: Evidence, life: LifeCycle, now: int) -> bool:
+    """Tell whether the caller failed like this before: on an earlier day, before the rollover began, and as much."""
+    lead = evidence.lead
+    if now - lead.first <= _HABIT_MINUTES or lead.runs_before < _HABITUAL_RUNS:
+        return False
+    usual = lead.failures_before / lead.runs_before
+    return lead.failures <= _HABIT_FAILURES * usual and (life.started is None or lead.first < life.started)
+
+
 def _plain(  # noqa: PLR0911 - one rule a line, the first that fits
     key: KeyPast, number: int, evidence: Evidence, life: LifeCycle, around: Surroundings, now: int
 ) -> Cause | None:
@@ -180,7 +191,7 @@ def _plain(  # noqa: PLR0911 - one rule a line, the first that fits
     if stuffed(key, evidence, around):
         return Cause.CREDENTIAL_STUFFING
     alone = len(evidence.callers) == 1
-    if alone and evidence.lead.runs_before >= _HABITUAL_RUNS:
+    if alone and _habitual(evidence, life, now):
         return Cause.CALLER_FAULT
     hidden = all(around.hides_reasons(g) for g in evidence.by_gateway)
     on_its_way_out = life.role in {"", "from"}

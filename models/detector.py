@@ -31,7 +31,7 @@ _DAY = 24 * _HOUR
 _MAX_HISTORY_ROWS = 20_000
 _FAILING_SHARE = 0.2
 """Of rollovers, at the most: one in eight fails, and a history that nobody labelled must not deafen the detector."""
-_DEAF = Thresholds(rollover=0.85, rest=0.95, expected=5.0)
+_DEAF = Thresholds(rollover=0.8, rest=0.85, expected=5.0)
 _ALONE = Thresholds(rollover=0.55, rest=0.6, expected=5.0)
 """For the forest alone: the floor of its thresholds."""
 _COLD = Thresholds(rollover=0.9, rest=0.95, expected=5.0)

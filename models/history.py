@@ -74,10 +74,11 @@ class Ring:
 
 @dataclass(slots=True)
 class FailureRun:
-    """A caller's failures of one reason on one version: the running run and how much came before it."""
+    """A caller's failures of one reason on one version: the running run, what came before it, and the very first."""
 
     started: int
     last: int
+    first: int
     failures: int = 0
     runs_before: int = 0
     failures_before: int = 0
@@ -292,7 +293,7 @@ class KeyPast:
         kind = REASON_CLASS.get(row.reason, CREDENTIAL)
         run = caller.runs.get((row.version, row.reason))
         if run is None:
-            run = caller.runs[row.version, row.reason] = FailureRun(started=minute, last=minute)
+            run = caller.runs[row.version, row.reason] = FailureRun(started=minute, last=minute, first=minute)
         elif minute - run.last > caller.run_gap(minute):
             run.runs_before += 1
             run.failures_before += run.failures
