@@ -5,6 +5,7 @@ Use: `register` the registry's facts, `observe` each minute's rows, `train` once
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +18,8 @@ from numpy.typing import NDArray
 from models.calibration import PeakBook, Thresholds, calibrate
 from models.causes import Surroundings, Verdict, judge
 from models.episodes import CLOSE_AFTER_MINUTES, Action, Alert, Episode, Episodes, FeatureShare, Finding
-from models.features import NAMES
+from models.features import INDEX, NAMES
+from models.history import CREDENTIAL, FORBIDDEN
 from models.observations import KeyFacts, UsageRow, epoch_seconds, from_epoch
 from models.reranker import Reranker
 from models.scopes import Scope
@@ -29,6 +31,8 @@ from models.wording import sentence, severity
 _HOUR = 60
 _DAY = 24 * _HOUR
 _MAX_HISTORY_ROWS = 20_000
+_MANY, _MOST, _FEW_KEYS, _TEN_MINUTES = math.log1p(3), 0.5, math.log1p(2), math.log1p(10)
+"""Of `_everybody_fails`; counts and minutes are kept as log1p."""
 _FAILING_SHARE = 0.2
 """Of rollovers, at the most: one in eight fails, and a history that nobody labelled must not deafen the detector."""
 _DEAF = Thresholds(rollover=0.8, rest=0.85, expected=5.0)
@@ -85,6 +89,22 @@ class Training:
             "text": self.text,
             "versions": {"scikit-learn": sklearn.__version__, "numpy": np.__version__},
         }
+
+
+def _everybody_fails(candidate: Candidate) -> bool:
+    """Tell whether a version that worked fails for most of its callers, at this key alone, for ten minutes and more.
+
+    Outside of rollovers the re-ranker knows only benign trouble: it has never seen one that is not.
+    """
+    row = candidate.features
+    return (
+        candidate.evidence.kind in {CREDENTIAL, FORBIDDEN}
+        and row[INDEX["fresh_callers"]] >= _MANY
+        and row[INDEX["failing_share_of_callers"]] >= _MOST
+        and row[INDEX["fail_share_1h"]] >= _MOST
+        and row[INDEX["keys_failing"]] <= _FEW_KEYS
+        and row[INDEX["lead_minutes"]] >= _TEN_MINUTES
+    )
 
 
 class _Past(NamedTuple):
@@ -215,6 +235,8 @@ class Detector:
         threshold = thresholds.rollover if candidate.in_rollover else thresholds.rest
         if (key, version) not in self.episodes.open:
             self._peaks.add(key, minute, score, in_rollover=candidate.in_rollover)
+        if not candidate.in_rollover and _everybody_fails(candidate):
+            score = max(score, threshold)
         if not self.episodes.wants(key, version, score, threshold):
             self._remember(candidate)
             return []
