@@ -122,10 +122,12 @@ def _mark(mark: Mark, x: Callable[[int], float], from_ms_: int, to_ms_: int) -> 
 def strip(days: Sequence[float], *, title: str) -> Markup:
     """Return a rhythm strip: one cell a day, oldest first, darker where more was used."""
     most = max(days, default=0.0) or 1.0
+    levels: dict[int, list[int]] = {}
+    for index, value in enumerate(days):
+        levels.setdefault(0 if not value else 1 + min(int(3 * value / most), 3), []).append(index)
     cells = "".join(
-        f'<rect class="day use{0 if not value else 1 + min(int(3 * value / most), 3)}" x="{index * 7}" y="0" '
-        'width="6" height="14" rx="1"/>'
-        for index, value in enumerate(days)
+        f'<path class="use{level}" d="{"".join(f"M{7 * index} 0h6v14h-6z" for index in indexes)}"/>'
+        for level, indexes in sorted(levels.items())
     )
     width = max(len(days) * 7, 7)
     return Markup(  # noqa: S704 - only numbers, and a title escaped here

@@ -41,8 +41,8 @@ _STRIP_DAYS = 35
 _MOST_HISTORY, _SHOWN_HISTORY = 400, 40
 _WALL = 12
 """Up to so many rollovers are drawn in the overview, too."""
-_TELLING = {"C8": 0, "C9": 1, "C7": 2}
-"""Of several blockers, what a person should hear first: failures, vetoes, callers by name."""
+_TELLING = {"C8": 0, "C7": 1, "C9": 2}
+"""Of several blockers, what a person should hear first: failures, callers by name, vetoes."""
 Name = tuple[str | None, str | None]
 """(client, source)."""
 
