@@ -10,6 +10,7 @@ import socket
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -54,6 +55,8 @@ def demo(
     try:
         chosen = _free_port(_PORT) if port is None else port
         if kafka:
+            # A library of PostgreSQL's part looks for a folder of the desktop, and says so where there is none.
+            warnings.filterwarnings("ignore", module="platformdirs")
             from monitor.demo.real import show_real  # noqa: PLC0415 - needs parts that the plain demo does not
 
             code = show_real(folder, port=chosen, stopping=stopping)

@@ -78,7 +78,7 @@ FLEET = (
         team="payments",
         old=1,
         callers=(
-            Caller(client="storefront", source="eu-web", region="eu", per_day=160, moves_on_day=0.4),
+            Caller(client="storefront", source="eu-web", region="eu", per_day=110, moves_on_day=0.4),
             Caller(client="storefront", source="us-web", region="us", per_day=120, moves_on_day=1.1),
             Caller(client="invoicer", source="eu-jobs", region="eu", per_day=48, moves_on_day=2.0),
             Caller(client="mobile-app", source="us-mobile", region="us", per_day=90, moves_on_day=2.6),
@@ -90,7 +90,7 @@ FLEET = (
         team="discovery",
         old=3,
         callers=(
-            Caller(client="storefront", source="eu-web", region="eu", per_day=200, moves_on_day=0.8),
+            Caller(client="storefront", source="eu-web", region="eu", per_day=120, moves_on_day=0.8),
             Caller(client="recommender", source="us-jobs", region="us", per_day=70, moves_on_day=1.6),
             Caller(client="acme", source="nightly-batch", region="eu", per_day=12, moves_on_day=None, every_days=1),
         ),
@@ -101,8 +101,8 @@ FLEET = (
         old=7,
         callers=(
             Caller(client="checkout", source="eu-web", region="eu", per_day=140, moves_on_day=1.0),
-            Caller(client="checkout", source="us-web", region="us", per_day=140, moves_on_day=1.3),
-            Caller(client="fraud-check", source="us-jobs", region="us", per_day=80, moves_on_day=2.1),
+            Caller(client="checkout", source="us-web", region="us", per_day=300, moves_on_day=1.3),
+            Caller(client="fraud-check", source="us-jobs", region="us", per_day=160, moves_on_day=2.1),
             Caller(client="ledger", source="eu-jobs", region="eu", per_day=40, moves_on_day=3.0),
         ),
         starts_on_day=1.0,

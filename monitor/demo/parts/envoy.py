@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
@@ -54,7 +55,7 @@ class Upstream:
 
     def __init__(self) -> None:
         """Listen on a free loopback port."""
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Answer)
+        self._server = _Server(("127.0.0.1", 0), _Answer)
         self._server.daemon_threads = True
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, name="upstream", daemon=True)
@@ -64,6 +65,13 @@ class Upstream:
         """Stop listening."""
         self._server.shutdown()
         self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the standard library's
+        """Print nothing of gateways that end their connections: they do so whenever they like."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Answer(BaseHTTPRequestHandler):
