@@ -149,13 +149,17 @@ def main() -> None:
     parser.add_argument("--fleets", type=int, default=4, help="fleets a level")
     parser.add_argument("--keys", type=int, default=200)
     parser.add_argument("--days", type=int, default=14)
+    parser.add_argument("--busiest", type=float, default=5.0, help="requests a minute of the busiest key, at the most")
     chosen = parser.parse_args()
     listed = seeds.TUNING if chosen.seeds == "tuning" else seeds.REPORT
     for level in ("realistic", "hard"):
         print(f"\n{level}: {chosen.fleets} fleets of {chosen.keys} keys, {chosen.days} days\n")
         print("| detector | score | recall | cause right | false per 1,000 key-days |")
         print("|---|---|---|---|---|")
-        fleets = (simulate(s, keys=chosen.keys, days=chosen.days, level=level) for s in listed[: chosen.fleets])
+        fleets = (
+            simulate(s, keys=chosen.keys, days=chosen.days, level=level, busiest=chosen.busiest)
+            for s in listed[: chosen.fleets]
+        )
         for name, results in table(fleets).items():
             r = report(results)
             print(

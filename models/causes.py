@@ -191,9 +191,9 @@ def _plain(  # noqa: PLR0911 - one rule a line, the first that fits
     if stuffed(key, evidence, around):
         return Cause.CREDENTIAL_STUFFING
     alone = len(evidence.callers) == 1
-    if alone and _habitual(evidence, life, now):
-        return Cause.CALLER_FAULT
     hidden = all(around.hides_reasons(g) for g in evidence.by_gateway)
+    if alone and not hidden and life.role != "to" and _habitual(evidence, life, now):
+        return Cause.CALLER_FAULT
     on_its_way_out = life.role in {"", "from"}
     expired = life.expires is not None and life.expires <= now + _NEAR_EXPIRY_MINUTES
     if evidence.reason == "expired" or (hidden and on_its_way_out and expired):
