@@ -108,11 +108,12 @@ def _everybody_fails(candidate: Candidate) -> bool:
 
 
 class _Past(NamedTuple):
-    """A look that was not flagged: what the forest is grown on. Single precision: there are many."""
+    """A look of the history. What was flagged is not learnt from, but thresholds must know of it."""
 
     key: str
     minute: int
     in_rollover: bool
+    flagged: bool
     features: NDArray[np.float32]
 
 
@@ -240,6 +241,7 @@ class Detector:
         if not self.episodes.wants(key, version, score, threshold):
             self._remember(candidate)
             return []
+        self._remember(candidate, flagged=True)
         if not speak:
             return []
         lead = candidate.evidence.lead
@@ -312,7 +314,9 @@ class Detector:
         if self.reranker is None:
             if not self.forest.ready:
                 return None
-            return calibrate(self._rescored().peaks(), key_days=key_days, budget=self.options.budget, floor=_ALONE)
+            return calibrate(
+                self._rescored().peaks(), key_days=key_days, budget=self.options.budget, floor=_ALONE, faults=faults
+            )
         return calibrate(
             self._peaks.peaks(),
             key_days=key_days,
@@ -325,17 +329,23 @@ class Detector:
     def _history_minutes(self, minute: int) -> int:
         return 0 if self.state.first_minute is None else max(0, minute + 1 - self.state.first_minute)
 
-    def _remember(self, candidate: Candidate) -> None:
+    def _remember(self, candidate: Candidate, *, flagged: bool = False) -> None:
         self._history.append(
             _Past(
-                candidate.key, candidate.minute, candidate.in_rollover, np.array(candidate.features, dtype=np.float32)
+                candidate.key,
+                candidate.minute,
+                candidate.in_rollover,
+                flagged,
+                np.array(candidate.features, dtype=np.float32),
             )
         )
         if len(self._history) > 2 * _MAX_HISTORY_ROWS:
             self._history = self._history[::2]
 
     def _training_rows(self) -> Matrix:
-        rows = np.array([past.features for past in self._history], dtype=np.float64).reshape(-1, len(NAMES))
+        rows = np.array([past.features for past in self._history if not past.flagged], dtype=np.float64).reshape(
+            -1, len(NAMES)
+        )
         if self.reranker is not None:
             rows = np.concatenate([rows, self.reranker.reference])
         return rows
