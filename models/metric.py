@@ -116,7 +116,7 @@ class MetricScorer:
     def _record(self, value: float) -> float:
         low, high = self._low, self._high
         self._low, self._high = min(low, value), max(high, value)
-        if not math.isfinite(low):
+        if self._row <= _LEAST_ROWS or not math.isfinite(low):
             return 0.0
         beyond = max(value - high, low - value, 0.0)
         return math.log1p(_RECORD_SCALE * beyond / (high - low + 1e-9))
