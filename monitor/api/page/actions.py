@@ -12,6 +12,7 @@ from monitor.core.registry import Pin, Waiver
 from monitor.errors import Conflict, NotFound, RollwatchError, StoreAway
 from monitor.ports import Snapshot
 
+_LONGEST_MS = 3_653 * DAY_MS
 _LONGEST = {"client": 200, "source": 200, "reason": 300, "until": 40, "episode": 200}
 
 
@@ -50,8 +51,8 @@ class _Asked:
             end_ms = parse_rfc3339(given) if "T" in given else parse_rfc3339(f"{given}T00:00:00Z") + DAY_MS
         except (ValueError, OverflowError) as error:
             raise Conflict("until: expected a day such as 2026-06-30") from error
-        if end_ms <= self.now_ms:
-            raise Conflict("until: expected a day that is not over")
+        if not self.now_ms < end_ms <= self.now_ms + _LONGEST_MS:
+            raise Conflict("until: expected a day that is not over, at most ten years ahead")
         return end_ms
 
 

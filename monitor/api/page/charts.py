@@ -126,7 +126,7 @@ def strip(days: Sequence[float], *, title: str) -> Markup:
     for index, value in enumerate(days):
         levels.setdefault(0 if not value else 1 + min(int(3 * value / most), 3), []).append(index)
     cells = "".join(
-        f'<path class="use{level}" d="{"".join(f"M{7 * index} 0h6v14h-6z" for index in indexes)}"/>'
+        f'<path class="use{level}" d="{"".join(f"M{7 * index + 3} 0v14" for index in indexes)}"/>'
         for level, indexes in sorted(levels.items())
     )
     width = max(len(days) * 7, 7)

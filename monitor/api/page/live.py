@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 import structlog
 from starlette.concurrency import run_in_threadpool
@@ -20,13 +20,14 @@ _HEARTBEAT_LOOKS = 10
 class Ticker:
     """Watches a version while somebody listens; costs nothing while nobody does."""
 
-    def __init__(self, version: Callable[[], str]) -> None:
+    def __init__(self, version: Callable[[], str], *, every_seconds: float = _LOOK_SECONDS) -> None:
         """`version` returns a text that differs when any page would; it may block and raise `RollwatchError`."""
         self._version = version
+        self._every = every_seconds
         self._listeners: set[asyncio.Queue[str]] = set()
         self._task: asyncio.Task[None] | None = None
 
-    async def stream(self) -> AsyncIterator[str]:
+    async def stream(self) -> AsyncGenerator[str]:
         """Yield server-sent events: one whenever something changed, a comment now and then."""
         queue: asyncio.Queue[str] = asyncio.Queue(maxsize=8)
         self._listeners.add(queue)
@@ -55,7 +56,7 @@ class Ticker:
             elif quiet >= _HEARTBEAT_LOOKS:
                 self._tell(": still here\n\n")
                 quiet = 0
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(self._every)
 
     def _tell(self, event: str) -> None:
         for queue in self._listeners:

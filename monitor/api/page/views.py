@@ -159,7 +159,7 @@ def overview(
     )
 
 
-def rollover(store: PageStore, id_: str, *, now_ms: int, stale_after_ms: int, most_callers: int = 100) -> RolloverView:
+def rollover(store: PageStore, id_: str, *, now_ms: int, stale_after_ms: int, most_callers: int = 80) -> RolloverView:
     """Return everything about one rollover. Raises `NotFound`."""
     with store.snapshot() as snapshot:
         stands = snapshot.state(id_, now_ms)
