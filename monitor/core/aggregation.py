@@ -51,14 +51,20 @@ class Aggregator:
         max_clock_skew_ms: int = 5 * MINUTE_MS,
         reader: WireReader | None = None,
         repeats: Repeats | None = None,
+        judged_at_ms: int | None = None,
     ) -> None:
-        """Start empty. registered, fine: the registry's credentials, and those counted by the minute."""
+        """Start empty. registered, fine: the registry's credentials, and those counted by the minute.
+
+        judged_at_ms: the present of a backfill, against which times are judged where there are no arrivals.
+        """
         self._mapping = mapping
         self._max_bytes = max_record_bytes
         self._skew_ms = max_clock_skew_ms
         self._places = Places(mapping, registered, fine)
         self._reader = reader or WireReader()
         self._repeats = repeats
+        self._judged_at_ms = judged_at_ms
+        self._latest_ms = LATEST_MS if judged_at_ms is None else judged_at_ms + max_clock_skew_ms
         self._direct = mapping.is_canonical and repeats is None
         self._start()
 
@@ -151,7 +157,7 @@ class Aggregator:
         """Return whether all times can be believed, and none is ahead of its arrival by more than the skew."""
         if min(times) < EARLIEST_MS:
             return False
-        return max(times) <= LATEST_MS if arrivals is None else max(map(sub, times, arrivals)) <= self._skew_ms
+        return max(times) <= self._latest_ms if arrivals is None else max(map(sub, times, arrivals)) <= self._skew_ms
 
     def _looks_of(self, form: Form | None) -> defaultdict[Any, int]:
         looks = self._looks.get(form)
@@ -184,7 +190,8 @@ class Aggregator:
                     self._tally.detail(cell, ts_ms, route, method)
 
     def _add_strictly(self, value: bytes | None, arrival_ms: int | None, offset: int) -> None:
-        for index, found in enumerate(self._mapping.map_value(value, arrival_ms)):
+        judged_at_ms = self._judged_at_ms if arrival_ms is None else arrival_ms
+        for index, found in enumerate(self._mapping.map_value(value, judged_at_ms)):
             self._elements += 1
             if not isinstance(found, AuthEvent):
                 self._rejects.append(
@@ -194,15 +201,15 @@ class Aggregator:
                         reason=found.reason,
                         sha256=found.sha256,
                         sample=found.sample,
-                        arrival_ms=-1 if arrival_ms is None else arrival_ms,
+                        arrival_ms=-1 if judged_at_ms is None else judged_at_ms,
                     )
                 )
-            elif self._repeats is not None and self._repeats.seen(
-                found.event_id, (offset, index), found.ts_ms if arrival_ms is None else arrival_ms
-            ):
+                continue
+            arrived_ms = found.ts_ms if arrival_ms is None else arrival_ms
+            if self._repeats is not None and self._repeats.seen(found.event_id, (offset, index), arrived_ms):
                 self._repeated += 1
             else:
-                self._add_event(found, found.ts_ms if arrival_ms is None else arrival_ms)
+                self._add_event(found, arrived_ms)
 
     def _add_event(self, event: AuthEvent, arrival_ms: int) -> None:
         look = (

@@ -87,13 +87,16 @@ def _source(settings: Settings) -> RecordSource:
     return ConfluentSource(given)
 
 
-def mapping_of(topic: Topic, settings: Settings) -> RecordMapping:
-    """Return the compiled mapping of a topic. Raises `ConfigError`."""
+def mapping_of(topic: Topic, settings: Settings, *, named: bool = True) -> RecordMapping:
+    """Return the compiled mapping of a topic. Raises `ConfigError`.
+
+    named: the topic's name stands for the gateway where nothing else says it.
+    """
     try:
         return compile_mapping(
             _preset(topic),
             pepper=b"" if topic.preset == CANONICAL else pepper_of(settings),
-            gateway=topic.gateway or topic.name,
+            gateway=topic.gateway or (topic.name if named else None),
             region=topic.region,
             max_record_bytes=settings.ingest.max_record_bytes,
             max_clock_skew_ms=settings.default_policy().max_clock_skew_ms,

@@ -8,6 +8,7 @@ from itertools import repeat
 from typing import Protocol
 
 from monitor.core.windows import Aggregate
+from monitor.ingest.settings import IngestSettings
 from monitor.ports import Applied, Claim, Partition, RecordBatch, Reject, Tail
 
 
@@ -16,6 +17,11 @@ class Accumulator(Protocol):
 
     def add(self, batch_values: Sequence[bytes | None], arrivals_ms: Sequence[int], offsets: Sequence[int]) -> None:
         """Take in consecutive records."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """Return about how many rows the flush would write now: what the memory goes into."""
         ...
 
     def take(self) -> tuple[Aggregate, list[Reject], int]:
@@ -98,6 +104,11 @@ class Lane:
         """Return whether anything was read that the store does not have."""
         return self.pending is not None or self.next != self.applied
 
+    @property
+    def rows(self) -> int:
+        """Return about how many rows wait to be written."""
+        return 0 if self._accumulator is None else self._accumulator.rows
+
     def begin(self, claim: Claim, *, identity: str, offset: int) -> None:
         """Start reading under this claim."""
         self.claim, self.identity, self.stopped = claim, identity, None
@@ -173,6 +184,19 @@ class Lane:
         self.applied = applied.to_offset
         self.pending = None
         self.fences = 0
+
+
+def due_lanes(lanes: Sequence[Lane], settings: IngestSettings, now: float) -> list[Lane]:
+    """Return the lanes whose flush is due: tried before, full, old enough; or all, when together they hold too much."""
+    if sum(lane.rows for lane in lanes) >= settings.flush_rows:
+        return list(lanes)
+    return [
+        lane
+        for lane in lanes
+        if lane.pending is not None
+        or lane.records >= settings.flush_records
+        or (lane.opened_at is not None and now - lane.opened_at >= settings.flush_interval_seconds)
+    ]
 
 
 def reject_ordinals(rejects: Sequence[Reject], applied: Applied) -> list[int]:

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 class IngestSettings:
     """Intervals and limits of one worker; the defaults are those of the documentation.
 
-    flush_records bounds one transaction (and with it the memory of a partition); stall_after_seconds is the watchdog's
+    flush_records and flush_rows bound one transaction, and with it the memory: flush_records of one partition,
+    flush_rows (what would be written) of all together; stall_after_seconds is the watchdog's
     patience with a partition that has lag and makes no progress.
     """
 
     flush_interval_seconds: float = 5.0
     flush_records: int = 50_000
+    flush_rows: int = 60_000
     probe_interval_seconds: float = 10.0
     registry_interval_seconds: float = 2.0
     stopped_recheck_seconds: float = 2.0

@@ -16,7 +16,7 @@ import structlog
 from monitor.core.events import RejectReason
 from monitor.errors import Fenced, RollwatchError, SourceAway, Stalled, StoreAway
 from monitor.ingest.claiming import Claimant
-from monitor.ingest.lane import AccumulatorFactory, Lane, RejectWindow, reject_ordinals
+from monitor.ingest.lane import AccumulatorFactory, Lane, RejectWindow, due_lanes, reject_ordinals
 from monitor.ingest.probing import Prober, Survey
 from monitor.ingest.settings import SYSTEM_CLOCK, Backoff, Clock, IngestSettings
 from monitor.ingest.status import IngestObserver, Unobserved, WorkerStatus
@@ -170,15 +170,7 @@ class Worker:
     def _do_due(self, now: float) -> None:
         self._follow_registry(now)
         self._claim_due(now)
-        settings = self._settings
-        due = [
-            lane
-            for lane in self._lanes.values()
-            if lane.pending is not None
-            or lane.records >= settings.flush_records
-            or (lane.opened_at is not None and now - lane.opened_at >= settings.flush_interval_seconds)
-        ]
-        self._flush(due)
+        self._flush(due_lanes(list(self._lanes.values()), self._settings, now))
 
     def _follow_registry(self, now: float) -> None:
         if now < self._registry_at:
