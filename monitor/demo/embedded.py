@@ -100,7 +100,7 @@ class Demo:
         self._options = options
         self._stopping = stopping
         self._keys_file = options.folder / "keys.yaml"
-        self._keys_file.write_text(keys_yaml(self.start_ms, with_rollovers=False), "utf-8")
+        self._write_keys(with_rollovers=False)
         self.clock = FastClock(
             at_ms=self.start_ms,
             speed=options.hours_a_second * 3_600,
@@ -128,7 +128,7 @@ class Demo:
         progress(1.0)
         store = self._store()
         token = tokens.create(store, "demo", scope=Scope.ADMIN, now_ms=self.clock.now_ms())
-        self._keys_file.write_text(keys_yaml(self.start_ms, with_rollovers=True), "utf-8")
+        self._write_keys(with_rollovers=True)
         self.clock.start()
         self._feeder.start()
         self._daemon.begin_to_watch()
@@ -150,6 +150,11 @@ class Demo:
         if self._daemon.store is None:
             raise RuntimeError("the daemon has not started")
         return self._daemon.store
+
+    def _write_keys(self, *, with_rollovers: bool) -> None:
+        speed = self._options.hours_a_second
+        text = keys_yaml(self.start_ms, with_rollovers=with_rollovers, hours_a_second=speed)
+        self._keys_file.write_text(text, "utf-8")
 
     def _write_history(self) -> int:
         history = events(self.start_ms, self.start_ms - HISTORY_DAYS * DAY_MS, self.start_ms, seed=self._options.seed)

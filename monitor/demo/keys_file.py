@@ -9,14 +9,7 @@ import yaml
 from monitor.core.instants import DAY_MS, rfc3339
 from monitor.demo.fleet import FLEET, GATEWAYS, DemoKey
 
-POLICY = {
-    "quiet_window": "3d",
-    # One look a second is one every two simulated hours, or more on a busy machine; so much later may evidence be.
-    "max_ingest_age": "18h",
-    "max_silence": "18h",
-    "max_clock_skew": "1h",
-    "decision_ttl": "1d",
-}
+_LATE_SECONDS, _LATE_HOURS = 3.0, 18.0
 _DEADLINES = {"billing-api": 10, "search-api": 12, "payments-api": 14, "reports-api": 35}
 _CREATED_BEFORE_DAYS = (400, 1)
 
@@ -26,7 +19,19 @@ def rollover_id(key: DemoKey) -> str:
     return f"{key.key.removesuffix('-api')}-v{key.old}-to-v{key.new}"
 
 
-def keys_yaml(start_ms: int, *, with_rollovers: bool) -> str:
+def _policy(hours_a_second: float) -> dict[str, str]:
+    # A look a second is one every two simulated hours, or fewer on a busy machine; so much later may evidence be.
+    late = f"{max(_LATE_HOURS, _LATE_SECONDS * hours_a_second):.0f}h"
+    return {
+        "quiet_window": "3d",
+        "max_ingest_age": late,
+        "max_silence": late,
+        "max_clock_skew": "1h",
+        "decision_ttl": "1d",
+    }
+
+
+def keys_yaml(start_ms: int, *, with_rollovers: bool, hours_a_second: float) -> str:
     """Return the file. Without rollovers it is the registry of the time before the story begins.
 
     Before a rollover is registered its key's history is kept by the hour, as it is for everyone.
@@ -44,7 +49,7 @@ def keys_yaml(start_ms: int, *, with_rollovers: bool) -> str:
                 "to": key.new,
                 "started_at": rfc3339(start_ms + int(key.starts_on_day * DAY_MS)),
                 "deadline": rfc3339(start_ms + _DEADLINES[key.key] * DAY_MS),
-                "policy": dict(POLICY),
+                "policy": _policy(hours_a_second),
             }
             for key in FLEET
         ]

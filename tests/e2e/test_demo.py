@@ -1,0 +1,59 @@
+"""`rollwatch demo`: in three minutes (here: faster) a visitor has seen what the thing is for, and Ctrl-C ends it."""
+
+from __future__ import annotations
+
+import socket
+import urllib.request
+from pathlib import Path
+
+from monitor.cli.demo import _free_port
+from tests.e2e.demo import RunningDemo
+
+FAST = ("--port", "0", "--speed", "8")
+
+
+def test_a_visitor_sees_the_whole_story_and_ends_it_with_ctrl_c(tmp_path: Path) -> None:
+    with RunningDemo(tmp_path, *FAST) as demo:
+        assert demo.url.startswith("http://127.0.0.1:")
+        assert demo.url.endswith("/")
+        with urllib.request.urlopen(demo.url, timeout=10) as answer:  # noqa: S310 - a loopback address
+            page = answer.read().decode()
+        for key in ("billing-api", "search-api", "payments-api", "reports-api"):
+            assert key in page
+
+        def failing() -> bool:
+            return bool(demo.ask("v1/incidents?key=payments-api")["incidents"])
+
+        demo.wait(failing, "an incident on payments-api")
+        assert "edge-us-2" in str(demo.ask("v1/incidents?key=payments-api"))
+
+        demo.wait(lambda: demo.decision("billing-v1-to-v2")["decision"] == "GO", "billing-api to be GO")
+
+        held = demo.decision("search-v3-to-v4")
+        assert held["decision"] == "NO_GO"
+        assert {"client": "acme", "source": "nightly-batch"} in [each["caller"] for each in held["blockers"]]
+
+        waiting = demo.decision("reports-v2-to-v3")
+        assert waiting["decision"] == "NO_GO"
+        assert [each["caller"]["client"] for each in waiting["blockers"] if each["caller"]] == ["month-end"]
+
+        assert demo.interrupt() == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_while_the_history_is_taken_in_leaves_nothing_behind(tmp_path: Path) -> None:
+    demo = RunningDemo(tmp_path, *FAST)
+    demo.begin()
+    try:
+        demo.wait(lambda: demo.talk, "a first word")
+        assert demo.interrupt() in (0, 130)
+    finally:
+        demo.end()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_the_port_is_taken_another_one_is_found() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert _free_port(taken.getsockname()[1]) == 0
