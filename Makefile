@@ -21,7 +21,7 @@ $(VENV)/dev.stamp: $(VENV)/run.stamp requirements/dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	@touch $@
 
-.PHONY: help demo demo-kafka test test-fast lint types fmt bench lock faults
+.PHONY: help demo demo-kafka screenshots test test-fast lint types fmt bench lock faults
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
@@ -30,6 +30,9 @@ demo: $(VENV)/run.stamp ## a simulated fleet and the status page; no Java, no Do
 
 demo-kafka: $(VENV)/dev.stamp ## the same on real parts: Apache Kafka, PostgreSQL, Envoy
 	@$(BIN)/rollwatch demo --kafka
+
+screenshots: $(VENV)/dev.stamp ## pictures of the demo's pages into docs/images (needs Debian's chromium)
+	$(BIN)/python -m tests.e2e.screenshots
 
 test: lint types $(VENV)/dev.stamp ## everything: lint, types, all tests against real parts
 	$(BIN)/python -m pytest
@@ -52,3 +55,9 @@ fmt: $(VENV)/dev.stamp ## format and fix what can be fixed
 lock: $(BIN)/uv ## renew the locked, hashed requirements
 	$(BIN)/uv pip compile pyproject.toml --group build --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 -o requirements/run.txt
 	$(BIN)/uv pip compile pyproject.toml --extra parts --extra confluent --group dev --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 -o requirements/dev.txt
+
+faults: $(VENV)/dev.stamp ## kill -9 two hundred times, and everything else that the world does to a worker
+	ROLLWATCH_TEST_KILLS=200 $(BIN)/python -m pytest tests/e2e/test_faults.py tests/e2e/test_changed_topics.py --timeout=1800
+
+bench: $(VENV)/dev.stamp ## events a CPU second from a real Kafka into the store, beside the usual ways
+	$(BIN)/python benchmarks/ingest.py
