@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 from monitor.core.instants import SECOND_MS
 from monitor.ingest import Clock
@@ -15,8 +16,17 @@ class FastClock:
     It slows down so that a demo left on a wall for a week stays small and still moves.
     """
 
-    def __init__(self, *, at_ms: int, speed: float, slow_from_ms: int, slow_speed: float = 60.0) -> None:
-        """Set the clock; it stands."""
+    def __init__(
+        self,
+        *,
+        at_ms: int,
+        speed: float,
+        slow_from_ms: int,
+        slow_speed: float = 60.0,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Set the clock; it stands. `monotonic` is ours, in seconds."""
+        self._monotonic = monotonic
         self._at_ms = at_ms
         self._speed = speed
         self._slow_after_seconds = max(slow_from_ms - at_ms, 0) / SECOND_MS / speed
@@ -27,7 +37,7 @@ class FastClock:
     def start(self) -> None:
         """Let it run."""
         with self._lock:
-            self._began = time.monotonic()
+            self._began = self._monotonic()
 
     def now_ms(self) -> int:
         """Return the simulated time."""
@@ -35,7 +45,7 @@ class FastClock:
             began = self._began
         if began is None:
             return self._at_ms
-        passed = time.monotonic() - began
+        passed = self._monotonic() - began
         fast = min(passed, self._slow_after_seconds)
         simulated = fast * self._speed + (passed - fast) * self._slow_speed
         return self._at_ms + int(simulated * SECOND_MS)

@@ -74,6 +74,20 @@ class RunningDemo:
         self.wait(lambda: any(_TOKEN.search(line) for line in self.talk), "a token", seconds=10)
         return next(found.group() for line in self.talk if (found := _TOKEN.search(line)))
 
+    def descendants(self) -> list[int]:
+        """Return the process ids of its children, and theirs."""
+        parents = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+            except (OSError, IndexError):
+                continue  # it has just ended
+        found, new = set[int](), {self.process.pid}
+        while new:
+            new = {child for child, parent in parents.items() if parent in new}
+            found |= new
+        return sorted(found)
+
     def decision(self, rollover: str) -> dict[str, Any]:
         """Ask for a decision as a pipeline does."""
         return dict(self.ask(f"v1/rollovers/{rollover}/decision?always_ok=true"))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import socket
+import tempfile
 import urllib.request
 from pathlib import Path
+
+import pytest
 
 from monitor.cli.demo import _free_port
 from tests.e2e.demo import RunningDemo
@@ -50,6 +53,28 @@ def test_ctrl_c_while_the_history_is_taken_in_leaves_nothing_behind(tmp_path: Pa
     finally:
         demo.end()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.kafka
+@pytest.mark.postgres
+@pytest.mark.envoy
+def test_on_real_parts_it_counts_real_requests_and_leaves_no_child_behind() -> None:
+    # PostgreSQL runs as a user of its own, who must be able to reach its folder.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        with RunningDemo(Path(folder), "--kafka", "--port", "0") as demo:
+            assert demo.url
+
+            def seen_on_both() -> bool:
+                clauses = {each["id"]: each["status"] for each in demo.decision("billing-v1-to-v2")["clauses"]}
+                return clauses["C1"] == "pass" and clauses["C2"] == "pass" and clauses["C3"] == "pass"
+
+            demo.wait(seen_on_both, "both versions of billing-api to be seen with success")
+            children = demo.descendants()
+            assert len(children) >= 5, "PostgreSQL, Kafka, two Envoys, rollwatch run"
+            assert demo.interrupt() == 0
+            assert [each for each in children if Path(f"/proc/{each}").exists()] == []
+        assert list(Path(folder).iterdir()) == []
 
 
 def test_where_the_port_is_taken_another_one_is_found() -> None:

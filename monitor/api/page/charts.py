@@ -16,7 +16,7 @@ from monitor.core.instants import DAY_MS, HOUR_MS, MINUTE_MS, from_ms
 _WIDTH, _HEIGHT = 760, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 26, 34
 _TICKS = 4
-_NICE = (1, 2, 2.5, 5, 10)
+_NICE = (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10)
 _STEPS = (5 * MINUTE_MS, 15 * MINUTE_MS, HOUR_MS, 6 * HOUR_MS, DAY_MS, 2 * DAY_MS, 7 * DAY_MS, 14 * DAY_MS)
 _MOST_TIMES = 8
 _NAME_WIDTH = 120
