@@ -18,6 +18,7 @@ from typing import Annotated
 import typer
 
 from monitor.cli.common import say
+from monitor.demo.under_make import follow_make
 
 _PORT = 8780
 _STORY = """\
@@ -51,6 +52,7 @@ def demo(
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
+    follow_make()
     folder = Path(tempfile.mkdtemp(prefix="rollwatch-demo-"))
     try:
         chosen = _free_port(_PORT) if port is None else port

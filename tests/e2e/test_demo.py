@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import subprocess
 import tempfile
 import urllib.request
 from pathlib import Path
@@ -75,6 +78,22 @@ def test_on_real_parts_it_counts_real_requests_and_leaves_no_child_behind() -> N
             assert demo.interrupt() == 0
             assert [each for each in children if Path(f"/proc/{each}").exists()] == []
         assert list(Path(folder).iterdir()) == []
+
+
+def test_make_demo_ends_when_make_alone_is_interrupted(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    make = subprocess.Popen(
+        ["make", "demo"], cwd=root, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        assert make.stdout is not None
+        assert any(line.startswith("http://127.0.0.1:") for line in iter(make.stdout.readline, ""))
+        make.send_signal(signal.SIGINT)
+        make.wait(10)
+    finally:
+        make.kill()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_where_the_port_is_taken_another_one_is_found() -> None:
