@@ -15,11 +15,10 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from monitor.api.deps import Deps
 from monitor.api.page import actions, telemetry, views
-from monitor.api.page.live import Ticker, digest
+from monitor.api.page.live import Ticker
 from monitor.api.page.session import LONGEST_TOKEN, Session, from_here, is_ours, log_in, log_out
-from monitor.api.page.site import SEE_OTHER, Site, form_of, number_of
+from monitor.api.page.site import SEE_OTHER, Site, form_of, number_of, version_of
 from monitor.control import tokens
-from monitor.control.judge import WATCH_MEMO
 from monitor.errors import RollwatchError
 from monitor.ports import Scope
 
@@ -141,7 +140,7 @@ def _act_routes(router: APIRouter, site: Site) -> None:
 def _live_routes(router: APIRouter, site: Site) -> None:
     statics = {name: files("monitor.api.page").joinpath("static", name).read_bytes() for name in _STATIC}
     tags = {name: f'"{hashlib.sha256(content).hexdigest()[:16]}"' for name, content in statics.items()}
-    ticker = Ticker(partial(_version, site.deps))
+    ticker = Ticker(partial(version_of, site.deps))
 
     @router.get("/live")
     async def live(request: Request) -> Response:
@@ -161,11 +160,3 @@ def _live_routes(router: APIRouter, site: Site) -> None:
         if request.headers.get("if-none-match") == tags[name]:
             return Response(status_code=304, headers=headers)
         return Response(statics[name], media_type=_STATIC[name], headers=headers)
-
-
-def _version(deps: Deps) -> str:
-    """Return a text that differs when any page would: the ledger grew, or the watch loop looked."""
-    with deps.store.snapshot() as snapshot:
-        last = snapshot.audit_entries(limit=1)
-        looked = snapshot.memo(WATCH_MEMO) or {}
-    return digest(last[0].seq if last else 0, looked.get("at_ms"))

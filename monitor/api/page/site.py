@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -11,8 +12,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from monitor.api.deps import Deps
+from monitor.api.page.live import digest
 from monitor.api.page.render import environment
 from monitor.api.page.session import Session, session_of
+from monitor.api.page.shared import Shared
+from monitor.control.judge import WATCH_MEMO
 from monitor.errors import NotFound, RollwatchError, StoreAway
 from monitor.ports import Scope
 
@@ -27,6 +31,8 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 SEE_OTHER = 303
+_SHARED_MS = 2_000
+"""A page that many look at is made once in so long, as long as nothing was decided or done meanwhile."""
 _MOST_FORM_BYTES = 16_384
 _MOST_FIELDS = 50
 
@@ -38,6 +44,7 @@ class Site:
         """Compile the templates' environment."""
         self.deps = deps
         self._engine = environment()
+        self._shared = Shared(partial(version_of, deps))
 
     def url(self, path: str) -> str:
         """Return the address of one of our paths, as the browser must ask for it."""
@@ -92,7 +99,10 @@ class Site:
                 return RedirectResponse(f"{self.url('login')}?{query}", status_code=SEE_OTHER)
 
             def made() -> Response:
-                return self.show(request, session, template, here=here, **read())
+                return self._shared.get(
+                    (str(request.url), session.csrf, self.deps.clock.now_ms() // _SHARED_MS),
+                    lambda: self.show(request, session, template, here=here, **read()),
+                )
 
             return await run_in_threadpool(made)
         except NotFound as fault:
@@ -113,6 +123,14 @@ class Site:
             and not path.startswith("//")
         )
         return path if ours and path is not None else self.url("")
+
+
+def version_of(deps: Deps) -> str:
+    """Return a text that differs when any page would: the ledger grew, or the watch loop looked."""
+    with deps.store.snapshot() as snapshot:
+        last = snapshot.audit_entries(limit=1)
+        looked = snapshot.memo(WATCH_MEMO) or {}
+    return digest(last[0].seq if last else 0, looked.get("at_ms"))
 
 
 async def form_of(request: Request) -> dict[str, str]:
