@@ -85,7 +85,12 @@ def configure_logs(*, level: str, format_: LogFormat, secrets: Iterable[str] = (
     last: list[Any] = (
         [structlog.processors.JSONRenderer(sort_keys=False)]
         if as_json
-        else [_harmless_fields, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else [
+            _harmless_fields,
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
+        ]
     )
     structlog.configure(
         processors=[*shared, *last],
