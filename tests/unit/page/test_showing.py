@@ -218,3 +218,10 @@ def test_static_files_are_asked_for_again_only_when_they_changed() -> None:
 def test_the_curve_begins_before_the_start_and_marks_it() -> None:
     shown = Visitor().get(ROLLOVER_PATH).text
     assert ">start</text>" in shown
+
+
+def test_what_keeps_the_process_from_its_work_is_said() -> None:
+    shown = Visitor(not_ready=lambda: ["Kafka is away"]).get("/telemetry").text
+    assert "Not ready" in shown
+    assert "Kafka is away" in shown
+    assert "Not ready" not in Visitor().get("/telemetry").text
