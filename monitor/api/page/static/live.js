@@ -3,17 +3,30 @@
 "use strict";
 (() => {
   const badge = document.getElementById("live");
-  const busy = () => document.activeElement && document.activeElement.matches("main input, main textarea, main select");
+  // Somebody types, or has typed something that was not sent yet: nothing is taken away from under their hands.
+  const fields = () => [...document.querySelectorAll("main :is(input:not([type=hidden]), textarea)")];
+  const busy = () => fields().some((each) => each === document.activeElement || each.value !== each.defaultValue);
 
   const openOnes = () => new Set([...document.querySelectorAll("main details[open] > summary")].map((each) => each.textContent.trim().slice(0, 40)));
+
+  // Elements are new ones after each swap: what had the focus is found again by what it is called, and which of these.
+  const focusables = () => [...document.querySelectorAll("main :is(a[href], button, input, select, textarea, summary)")];
+  const nameOf = (each) => [each.tagName, each.id, each.getAttribute("href"), each.textContent.trim().slice(0, 40)].join("|");
+  function placeOfFocus() {
+    const focused = document.activeElement;
+    if (!focused || !focused.closest("main") || focused.id === "main") return null;
+    const name = nameOf(focused);
+    return { name, nth: focusables().filter((each) => nameOf(each) === name).indexOf(focused) };
+  }
 
   async function refresh() {
     if (busy() || document.hidden) return;
     const answer = await fetch(location.href, { headers: { accept: "text/html" }, credentials: "same-origin" });
     if (!answer.ok || answer.redirected) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (busy()) return;
     const open = openOnes();
-    const focused = document.activeElement && document.activeElement.id;
+    const focused = placeOfFocus();
     for (const part of ["main", ".clock time"]) {
       const now = document.querySelector(part), then = fresh.querySelector(part);
       if (now && then) now.replaceChildren(...then.childNodes);
@@ -21,7 +34,7 @@
     for (const summary of document.querySelectorAll("main details > summary")) {
       if (open.has(summary.textContent.trim().slice(0, 40))) summary.parentElement.open = true;
     }
-    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+    if (focused) focusables().filter((each) => nameOf(each) === focused.name)[focused.nth]?.focus({ preventScroll: true });
   }
 
   function listen() {
