@@ -300,8 +300,10 @@ def _requests_per_day(old: Sequence[CallerRecord], rhythm: Rhythm, first_ms: int
     week = max(record.activity.after(last_ms // DAY_MS - _RECENT_DAYS + 1)[0] for record in old)
     if week < _RECENT_SIGHTINGS and rhythm.sightings > 1:
         days = _LONG_DAYS
-    span = min(days, max(1.0, (last_ms - first_ms) / DAY_MS + (rhythm.at_latest.mean_gap_ms or 0) / DAY_MS))
-    uses = sum(record.activity.after(last_ms // DAY_MS - days + 1)[1] for record in old)
+    from_day = last_ms // DAY_MS - days + 1
+    typical = (last_ms - first_ms) / max(1, rhythm.active_slots - 1)
+    span = max(1.0, (last_ms - max(first_ms, from_day * DAY_MS) + typical) / DAY_MS)
+    uses = sum(record.activity.after(from_day)[1] for record in old)
     return round(uses / span, 3)
 
 

@@ -79,8 +79,9 @@ class Sightings:
     def _at(self, day: Day, slot: int, earliest_ms: int) -> int:
         """Return when the first use in that half hour (from a moment on) happened, at the latest or the earliest."""
         start = day.day * DAY_MS
-        if (day.first_ms - start) // SLOT_MS == slot and day.first_ms >= earliest_ms:
-            return day.first_ms
+        first = day.first_ms
+        if first >= earliest_ms and (first - start) // SLOT_MS == slot:
+            return first
         if self.late:
             return min(day.last_ms, start + (slot + 1) * SLOT_MS - 1)
         return max(earliest_ms, start + slot * SLOT_MS)
@@ -183,15 +184,21 @@ def longest_gap_within(day: Day) -> int:
 
 def _slot_from(day: Day, earliest_ms: int, *, certain: bool) -> int | None:
     """Return the first half hour in which a served use at or after the moment is certain (or possible)."""
-    start, first = day.day * DAY_MS, 0
+    _, first_ms, last_ms, _, slots = day
+    start = day.day * DAY_MS
+    first = 0
     if earliest_ms > start:
         at = (earliest_ms - start) // SLOT_MS
-        ends = [end for end in (day.first_ms, day.last_ms) if (end - start) // SLOT_MS == at]
-        if day.slots >> at & 1 and (not certain or any(end >= earliest_ms for end in ends)):
+        # only a day's ends are exact: within the half hour of the moment itself, they alone can be certain
+        if slots >> at & 1 and (
+            not certain
+            or (first_ms >= earliest_ms and (first_ms - start) // SLOT_MS == at)
+            or (last_ms >= earliest_ms and (last_ms - start) // SLOT_MS == at)
+        ):
             return at
         first = at + 1
-    later = day.slots >> first
-    return first + _lowest(later) if later else None
+    later = slots >> first
+    return first + (later & -later).bit_length() - 1 if later else None
 
 
 def _lowest(bits: int) -> int:

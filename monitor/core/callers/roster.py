@@ -23,6 +23,7 @@ from monitor.core.windows import CallerFacts
 
 _Who = tuple[str | None, str | None]
 _Print = tuple[object, ...]
+_Credentials = tuple[frozenset[str], frozenset[str]]
 
 
 @dataclass(slots=True)
@@ -53,9 +54,12 @@ class _Grouped:
 @dataclass(slots=True)
 class _Page:
     rules: Rules
+    credentials: _Credentials
     entries: dict[_Who, Entry] = field(default_factory=dict)
     order: list[_Who] = field(default_factory=list)
     grouped: _Grouped | None = None
+    folds: dict[_Who, Folded] = field(default_factory=dict)
+    """What is left of earlier rules: the past is the same under all of them."""
 
 
 @dataclass(slots=True)
@@ -78,11 +82,14 @@ class CallerCache:
             found = self._coverage[key] = cover(telemetry, registry, policy, region)
         return found
 
-    def page(self, rollover: str, region: str | None, rules: Rules) -> _Page:
-        """Return the page to work on; under other rules it is an empty one."""
+    def page(self, rollover: str, region: str | None, rules: Rules, credentials: _Credentials) -> _Page:
+        """Return the page to work on; under other rules it begins anew, but for the folded past."""
         found = self._pages.get((rollover, region))
-        if found is None or found.rules != rules:
-            found = self._pages[rollover, region] = _Page(rules=rules)
+        if found is None or found.credentials != credentials:
+            found = self._pages[rollover, region] = _Page(rules=rules, credentials=credentials)
+        elif found.rules != rules:
+            folds = found.folds | {who: each.folded for who, each in found.entries.items()}
+            found = self._pages[rollover, region] = _Page(rules=rules, credentials=credentials, folds=folds)
         return found
 
     def forget(self, rollover: str) -> None:
@@ -129,7 +136,7 @@ def survey(
 
     In a region a success elsewhere proves nothing, and a use without a region may have happened there.
     """
-    page = (cache or CallerCache()).page(rollover, region, rules)
+    page = (cache or CallerCache()).page(rollover, region, rules, (old_credentials, new_credentials))
     grouped = page.grouped
     if grouped is None or grouped.callers is not callers:
         grouped = page.grouped = _grouped(callers, old_credentials, new_credentials, region)
@@ -163,7 +170,9 @@ def survey(
             ):
                 entry.prints = prints
                 continue
-            known[who] = _entry(records, proofs, rules, now_ms, blind_until_ms, prints, entry)
+            known[who] = _entry(
+                records, proofs, rules, now_ms, blind_until_ms, prints, entry, page.folds.pop(who, None)
+            )
     if len(known) != len(grouped.old) - strangers:
         for gone in [who for who in known if not any(each.facts.accepted for each in grouped.old.get(who, ()))]:
             del known[gone]
@@ -246,12 +255,13 @@ def _entry(  # noqa: PLR0917 - the inner step of `survey`, called per caller: pl
     blind_until_ms: int,
     prints: _Print,
     known: Entry | None,
+    folded: Folded | None,
 ) -> Entry:
     if known is not None and known.prints == prints:
         who, folded = known.standing.profile, known.folded
     else:
         old, new = sorted(old, key=_by_record), sorted(new, key=_by_record)
-        who, folded = profile(old, new, rules.policy, None if known is None else known.folded)
+        who, folded = profile(old, new, rules.policy, folded if known is None else known.folded)
     noise = who.client is not None and _within_cap(rules.noise_of.get(who.client, ()), old, rules, now_ms)
     standing = stand(who, rules, now_ms=now_ms, blind_until_ms=blind_until_ms, noise=noise)
     if known is not None and standing == known.standing and known.at_ms <= now_ms:

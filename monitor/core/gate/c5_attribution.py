@@ -36,7 +36,11 @@ def _unregistered(look: Look) -> Iterator[Trouble]:
     registered = {_canonical(each): each for each in look.registry.version_of}
     by_credential: dict[str, list[CallerRecord]] = {}
     for record in look.telemetry.unregistered:
-        if record.facts.accepted and not _unmanaged(look, record) and look.region in (None, record.region):
+        if (
+            record.facts.accepted
+            and not _unmanaged(look, record)
+            and (look.region is None or record.region in (None, look.region))
+        ):
             by_credential.setdefault(record.credential, []).append(record)
     for credential, records in sorted(by_credential.items()):
         clears = [_silent_from(look, mine) for mine in _by_caller(records)]

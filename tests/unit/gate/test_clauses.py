@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from monitor.core.callers import CallerCache
 from monitor.core.decision import Verdict
-from monitor.core.evidence import HourCount, OpenIncident
+from monitor.core.evidence import HourCount, OpenIncident, RequestCounts
 from monitor.core.instants import MINUTE_MS
 from monitor.core.policy import Policy
 from monitor.core.registry import Gateway, Key, KeyVersion, Pin, Registry, Unmanaged, Waiver
@@ -145,3 +146,43 @@ def test_an_unknown_key_or_version_is_unknown() -> None:
     blocked(healthy(registry=registry(keys=())).decide(), "C1", "not registered")
     only = registry(keys=(Key(key="k", versions=(KeyVersion(version=1, credentials=(OLD,)),)),))
     blocked(healthy(registry=only).decide(), "C1", "v2 has no registered credentials")
+
+
+def test_a_cache_feels_a_change_of_the_registry() -> None:
+    cache = CallerCache()
+    world = healthy(cache=cache, uses=[*moved(), *every(H, first=START, last=NOW, client="late", credential="cred-1b")])
+    callers = world.known().callers
+    world.evidence = {"callers": callers}
+    assert world.decide().verdict is Verdict.GO, "nobody knows that cred-1b belongs to the key"
+    versions = (KeyVersion(version=1, credentials=(OLD, "cred-1b")), KeyVersion(version=2, credentials=(NEW,)))
+    grown = replace(world, registry=registry(keys=(Key(key="k", versions=versions),)))
+    blocked(grown.decide(), "C7", "late/eu")
+    waiver = Waiver(rollover="r", client="late", reason="x", by="ana")
+    assert replace(grown, registry=replace(grown.registry, waivers=(waiver,))).decide().verdict is Verdict.GO
+    blocked(grown.decide(), "C7", "late/eu")
+
+
+def test_the_eta_is_when_the_slowest_blocker_clears_and_says_which_it_is() -> None:
+    uses = [*moved(), *every(H, first=START - 90 * D, last=NOW, client="late")]
+    decision = healthy(uses=uses).decide()
+    assert (decision.eta.state, decision.eta.limited_by) == ("stalled", "C7 late/eu")
+    assert decision.eta.earliest_go_ms == NOW + 28 * D
+    proven = replace(healthy(uses=[*uses, Use(at=NOW + H, client="late", credential=NEW)]), now=NOW + H)
+    draining = proven.decide()
+    assert draining.eta.state == "draining"
+    assert draining.eta.earliest_go_ms == NOW + H + 26 * H, "the quiet window does not wait for a caller that moved"
+    waiting = proven.at(NOW + 27 * H - 1).decide()
+    assert waiting.eta.state == "waiting"
+    assert proven.at(NOW + 27 * H).decide().eta.state == "ready"
+
+
+def test_blast_radius_and_progress_count_who_would_break() -> None:
+    uses = [*moved(), *every(H, first=START - 90 * D, last=NOW, client="late")]
+    last_day = {OLD: RequestCounts(accepted=24), NEW: RequestCounts(accepted=72)}
+    decision = healthy(uses=uses, evidence={"last_day": last_day}).decide()
+    assert decision.blast_radius.callers == 1
+    assert decision.blast_radius.requests_per_day == pytest.approx(24, rel=0.1)
+    assert decision.blast_radius.share_of_requests == pytest.approx(0.25, rel=0.1)
+    assert decision.blast_radius.next_hit_ms is not None
+    assert NOW <= decision.blast_radius.next_hit_ms <= NOW + H
+    assert decision.progress.as_json() == {"callers": 2, "callers_cleared": 1, "requests_moved_share": 0.75}
