@@ -66,9 +66,10 @@ def progress(look: Look) -> Progress:
 def telemetry_notes(look: Look) -> tuple[str, ...]:
     """Return what this decision cannot see, by name."""
     policy, coverage = look.policy, look.coverage
-    window = format_duration(policy.quiet_window_ms)
+    window, settle = format_duration(policy.quiet_window_ms), format_duration(policy.settle_ms)
     notes = [
         f"A hidden process of a proven caller that is slower than the quiet window ({window}) cannot be told apart.",
+        f"Nor can one slower than settle ({settle}) that has not used the old version since its caller moved.",
         "Gateways that cache authentications must log every request: cached uses are invisible otherwise.",
     ]
     if not look.registry.gateways:
