@@ -115,18 +115,19 @@ class ConfluentSource:
         events: list[SourceEvent] = list(self._events)
         self._events.clear()
         records: dict[tuple[str, int], list[Any]] = {}
-        errors = list(map(_ERROR, messages))
-        for place, message, fault in zip(
-            zip(map(_PLACE, messages), map(_NUMBER, messages), strict=True), messages, errors, strict=True
-        ):
+        notes: list[tuple[tuple[str, int], Any, Any]] = []
+        places = zip(map(_PLACE, messages), map(_NUMBER, messages), strict=True)
+        for place, message, fault in zip(places, messages, map(_ERROR, messages), strict=True):
             if fault is None:
                 records.setdefault(place, []).append(message)
             else:
-                events.extend(self._noted(place, message, fault))
+                notes.append((place, message, fault))
         for place, found in records.items():
             batch = self._batch(place, found)
             if batch is not None:
                 events.append(batch)
+        for note in notes:  # after the records: the end of a partition comes behind those that lead to it
+            events.extend(self._noted(*note))
         return events
 
     def _connect(self) -> Any:  # noqa: ANN401 - untyped library

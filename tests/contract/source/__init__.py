@@ -1,0 +1,1 @@
+"""Every record source, held to one behaviour."""

@@ -178,6 +178,16 @@ def test_two_members_share_the_partitions_and_the_one_left_takes_all(brokered: A
         one.until(lambda: len(one.assigned) == 2)
 
 
+def test_a_backlog_of_many_partitions_is_delivered_whole(brokered: Any) -> None:
+    brokered.add_partitions(8)
+    for partition in range(8):
+        brokered.append(numbered(partition * 10_000, 2_500), partition=partition)
+    with closing(brokered.source()) as source:
+        reader = Reader(source)
+        reader.until(lambda: len({b.partition for b in reader.batches if b.next_offset == 2_500}) == 8)
+    assert sorted(reader.offsets) == sorted([*range(2_500)] * 8), "an end came before the records that lead to it"
+
+
 def test_a_position_that_retention_has_passed_is_reported_and_the_others_go_on(brokered: Any) -> None:
     brokered.append(numbered(0, 10), partition=0)
     brokered.append(numbered(100, 5), partition=1)

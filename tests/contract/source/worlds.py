@@ -30,6 +30,7 @@ class MemoryWorld:
     dense = True
 
     def __init__(self, partitions: int = 1) -> None:
+        """Make the far side."""
         self.broker = MemoryBroker()
         self.topic = "gateway-logs"
         self._partitions = partitions
@@ -56,6 +57,7 @@ class KafkaWorld:
     kind: type[Any] = KafkaSource
 
     def __init__(self, broker: Any, partitions: int = 1) -> None:
+        """Make the far side."""
         self.broker = broker
         self.topic = f"c-{uuid.uuid4().hex[:8]}"
         self.group = f"g-{uuid.uuid4().hex[:8]}"
@@ -91,6 +93,7 @@ class FileWorld:
     dense = False
 
     def __init__(self, folder: Path) -> None:
+        """Make the far side."""
         self.path = folder / "access.log"
         self.topic = self.path.name
         self.path.touch()
@@ -111,6 +114,7 @@ class Reader:
     """Drives a source as the worker does: starts what is assigned, and keeps all that comes."""
 
     def __init__(self, source: RecordSource, *, start_at: Callable[[Partition], int] | None = None) -> None:
+        """Make the far side."""
         self.source = source
         self.start_at = start_at or (lambda partition: source.bounds([partition])[partition].beginning)
         self.assigned: set[Partition] = set()
