@@ -22,7 +22,7 @@ from gate_oracle import Oracle
 
 from monitor.core.alerts import Alert, AlertKind
 from monitor.core.decision import Decision, Verdict
-from monitor.core.instants import HOUR_MS, parse_rfc3339, rfc3339
+from monitor.core.instants import HOUR_MS, rfc3339
 from monitor.core.mapping import compile_mapping
 from monitor.core.policy import Policy
 from monitor.core.registry_file import parse_registry

@@ -20,7 +20,7 @@ _CHUNK_LINES = 2_000
 _USAGE_EXIT = 2
 
 
-def replay(
+def replay(  # noqa: PLR0917
     events: Annotated[
         list[Path],
         typer.Argument(help="JSONL files (plain, .gz, .zst) in order of arrival.", exists=True, dir_okay=False),
@@ -105,7 +105,7 @@ def _replay(  # noqa: PLR0917 - the command's options
         _compare([(name, plan(policy)) for name, policy in named], events, mapping, detector=detector)
 
 
-def _one(plan, events: list[Path], mapping: RecordMapping, out: Path, alerts: Path, *, detector: bool) -> None:  # type: ignore[no-untyped-def]
+def _one(plan, events: list[Path], mapping: RecordMapping, out: Path, alerts: Path, *, detector: bool) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     from monitor.replay.files import chunks_of_lines  # noqa: PLC0415
     from monitor.replay.outputs import JsonLines  # noqa: PLC0415
     from monitor.replay.replayer import Replay  # noqa: PLC0415
@@ -122,7 +122,7 @@ def _one(plan, events: list[Path], mapping: RecordMapping, out: Path, alerts: Pa
     typer.echo(f"{run.records:,} records, {decided.lines:,} decisions, {told.lines:,} alerts", err=True)
 
 
-def _compare(plans, events: list[Path], mapping: RecordMapping, *, detector: bool) -> None:  # type: ignore[no-untyped-def]
+def _compare(plans, events: list[Path], mapping: RecordMapping, *, detector: bool) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 

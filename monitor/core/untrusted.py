@@ -26,7 +26,7 @@ def harmless(text: str | None, *, limit: int = _LONGEST_SHOWN) -> str:
     'acme\ufffd[31m\ufffdgnp.exe'
     >>> harmless(None), harmless("a" * 9, limit=5)
     ('-', 'aaaa\u2026')
-    """
+    """  # noqa: D301
     if not text:
         return "-"
     head = text[: 4 * limit]

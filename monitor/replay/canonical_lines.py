@@ -58,7 +58,7 @@ def quick_ms(time: int | str) -> int | None:
     if type(time) is int:
         return time
     size = len(time)  # type: ignore[arg-type]
-    if (size != _LONG and size != _SHORT) or time[-1] != "Z":  # type: ignore[index]
+    if (size != _LONG and size != _SHORT) or time[-1] != "Z":  # type: ignore[index]  # noqa: PLR1714
         return None
     minute = _minutes.get(time[:_MINUTE])  # type: ignore[index]
     if minute is None:

@@ -17,7 +17,7 @@ from monitor.core.registry import Registry, Rollover
 from monitor.ports.detection import FailureDetector
 from monitor.replay.clock import Beat
 from monitor.replay.history import History
-from monitor.replay.intake import RecordMapping, Intake
+from monitor.replay.intake import Intake, RecordMapping
 from monitor.replay.shapes import Shapes
 from monitor.replay.watching import Watching
 

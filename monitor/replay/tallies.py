@@ -1,4 +1,4 @@
-"""What a replay counts, one small counter a thing: callers, gateways, credentials. All in memory, all mergeable late."""
+"""What a replay counts, one small counter a thing: callers, gateways, credentials. All in memory, all mergeable late."""  # noqa: E501
 
 from __future__ import annotations
 

@@ -59,9 +59,9 @@ def test_an_immediate_restart_of_postgresql_keeps_committed_rows(
 
 
 def status_of(url: str, **headers: str) -> int:
-    request = urllib.request.Request(url, headers={name.replace("_", "-"): value for name, value in headers.items()})  # noqa: S310
+    request = urllib.request.Request(url, headers={name.replace("_", "-"): value for name, value in headers.items()})
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=10) as answer:
             answer.read()
             return int(answer.status)
     except urllib.error.HTTPError as error:

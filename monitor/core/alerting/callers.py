@@ -21,7 +21,7 @@ class CallerView:
 
     old: on the version that is left; old_days: its days there, a row of them for each credential and region; new: on the version it should use, or a later one that
     is not being left itself; accepted_ever: on any version of the key.
-    """
+    """  # noqa: E501
 
     client: str | None
     source: str | None
