@@ -189,7 +189,7 @@ def _document(value: bytes) -> Mapping[str, Any] | None:
 def _form(fields: Sequence[tuple[Any, ...]], rename: Mapping[str, str], **known: Any) -> Form:  # noqa: ANN401
     names = [each[0] for each in fields]
     key = tuple(name for name in KEY_FIELDS if name in names)
-    struct = msgspec.defstruct("WireEvent", fields, gc=False, kw_only=True, rename=dict(rename))  # type: ignore[call-overload]
+    struct = msgspec.defstruct("WireEvent", fields, gc=False, kw_only=True, rename=dict(rename))
     return Form(
         decode=msgspec.json.Decoder(struct).decode,
         fields=key,

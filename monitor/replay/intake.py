@@ -94,19 +94,19 @@ class Intake:
             if arrival_ms - clock_ms > DAY_MS:
                 return False
         else:
-            read_at = quick_ms(arrived)  # type: ignore[arg-type]
+            read_at = quick_ms(arrived)
             if read_at is None or ts_ms > read_at:
                 return False
             arrival_ms = read_at
         shape = self._quick.get(_look_of(line))
         count = 1 if line.count is UNSET else line.count
-        if shape is None or not 1 <= count < _MOST_COUNT or ts_ms < EARLIEST_MS or arrival_ms > LATEST_MS:  # type: ignore[operator]
+        if shape is None or not 1 <= count < _MOST_COUNT or ts_ms < EARLIEST_MS or arrival_ms > LATEST_MS:
             return False
         if arrival_ms > self._due_ms:
             return False
         if arrival_ms > clock_ms:
             self.clock_ms = arrival_ms
-        self._count(shape, ts_ms, arrival_ms, count)  # type: ignore[arg-type]
+        self._count(shape, ts_ms, arrival_ms, count)
         return True
 
     def _take(self, value: bytes, line: CanonicalLine | None, ahead: Iterator[bytes]) -> bool:

@@ -29,7 +29,7 @@ class Call(NamedTuple):
     region: str
     accepted: bool
     reason: str
-    count: int
+    count: int  # type: ignore[assignment] # a field of that name hides tuple.count, which nobody calls
     sample_rate: float
     told: bool
     """Whether the record says when it arrived (`arrived_at`)."""
