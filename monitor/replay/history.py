@@ -199,7 +199,7 @@ class History:
         """Say that everybody has looked: from now on `changed` means since then."""
         for key in self.keys.values():
             for tally in key.touched:
-                tally.touched = False
+                tally.touched = tally.arrived = False
             key.touched.clear()
 
 
@@ -223,9 +223,14 @@ class ReplayedCallers:
 
     def changed(self) -> Iterable[CallerView]:
         """Return those with new facts since the last look, in order."""
-        tallies = self._key.tallies if self._everyone else sorted(self._key.touched, key=caller_order)
+        tallies = self._key.tallies if self._everyone else self._fresh()
         seen: dict[CallerId, None] = dict.fromkeys((each.record.client, each.record.source) for each in tallies)
         return (view for caller in seen if (view := self.find(caller)) is not None)
+
+    def _fresh(self) -> list[CallerTally]:
+        """Return those touched on the old version, or for the first time elsewhere: more of the same says nothing."""
+        fresh = (each for each in self._key.touched if each.arrived or each.record.credential in self._old)
+        return sorted(fresh, key=caller_order)
 
     def sources_known(self) -> Collection[str | None]:
         """Return the sources from which the key was ever used with success."""

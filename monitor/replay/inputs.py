@@ -28,7 +28,7 @@ def read_policy(path: Path | None) -> Policy:
 
 
 def read_pepper(environment: Mapping[str, str] = os.environ) -> bytes | None:
-    """Return the pepper of the environment (`ROLLWATCH_PEPPER`, `ROLLWATCH_PEPPER_FILE`), `None` where there is none."""  # noqa: E501
+    """Return the environment's pepper (`ROLLWATCH_PEPPER`, `ROLLWATCH_PEPPER_FILE`), or `None`."""
     if pepper := environment.get("ROLLWATCH_PEPPER"):
         return pepper.encode()
     if path := environment.get("ROLLWATCH_PEPPER_FILE"):

@@ -7,23 +7,24 @@ than 24 h ahead of both its neighbours is `bad_time`, and a record without a rea
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, islice
-from typing import Protocol
+from itertools import chain, islice, repeat
+from typing import Any, Protocol
 
 from msgspec import UNSET
 
 from monitor.core.events import AuthEvent, Rejected, RejectReason
 from monitor.core.instants import DAY_MS, MINUTE_MS
+from monitor.core.mapping.canonical import MAX_COUNT, clean_route, text_of
 from monitor.core.mapping.reading import Unreadable, read
 from monitor.core.mapping.times import EARLIEST_MS, LATEST_MS, number_ms, rfc3339_ms
 from monitor.ports.detection import MinuteUse
-from monitor.replay.canonical_lines import CanonicalLine, quick_ms, read_line
 from monitor.replay.history import History
-from monitor.replay.shapes import Shape, Shapes
+from monitor.replay.places import Kind, Place, Places, is_kept, minute_use
+from monitor.replay.plain_lines import Looks, PlainReader, count_of
+from monitor.replay.tallies import GatewayTally
 
-_MOST_QUICK = 200_000
-_MOST_COUNT = 2**31
 _ARRIVED_AT = b"arrived_at"
+_MOST_ROUTES = 50_000
 
 
 class RecordMapping(Protocol):
@@ -51,22 +52,21 @@ class Intake:
         *,
         mapping: RecordMapping,
         history: History,
-        shapes: Shapes,
+        places: Places,
         max_record_bytes: int,
         advance: Callable[[int], int | None],
         for_detector: bool,
     ) -> None:
         """Start before the first record."""
         self._mapping = mapping
-        self._canonical = mapping.is_canonical
+        self._plain = PlainReader(max_record_bytes=max_record_bytes) if mapping.is_canonical else None
         self._history = history
-        self._shapes = shapes
+        self._places = places
         self._max_bytes = max_record_bytes
         self._advance = advance
         self._for_detector = for_detector
-        self._quick: dict[tuple[object, ...], Shape] = {}
-        self._uses: dict[tuple[int, int], list[int]] = {}
-        self._used_shapes: dict[int, Shape] = {}
+        self._uses: dict[tuple[int, Place, GatewayTally, Kind, str | None], int] = {}
+        self._routes: dict[object, str | None] = {}
         self._held: list[RejectReason] = []
         self.clock_ms: int | None = None
         self._due_ms = -1
@@ -74,42 +74,67 @@ class Intake:
 
     def feed(self, lines: Sequence[bytes], following: Sequence[bytes]) -> bool:
         """Take in consecutive lines; `following` are those after them. Return whether the replay goes on."""
-        for index, value in enumerate(lines):
-            line = read_line(value) if self._canonical and len(value) <= self._max_bytes else None
-            if line is None or not self._take_quick(line):
-                ahead = chain(islice(lines, index + 1, None), following)
-                if not self._take(value, line, ahead):
-                    return False
+        plain = None if self._plain is None else self._plain.read(lines)
         self.records += len(lines)
-        return self._due_ms is not None
+        if plain is None:
+            return all(
+                self._take(value, chain(islice(lines, index + 1, None), following)) for index, value in enumerate(lines)
+            )
+        looks = plain.looks
+        lookups = zip(
+            lines,
+            plain.lines,
+            plain.times_ms,
+            _found(looks.callers, looks.caller_of, plain.lines),
+            _found(looks.gateways, looks.gateway_of, plain.lines),
+            _found(looks.kinds, looks.kind_of, plain.lines),
+            strict=True,
+        )
+        for index, (value, line, ts_ms, place, gateway, kind) in enumerate(lookups):
+            if not self._take_plain(looks, line, ts_ms, place, gateway, kind):
+                ahead = chain(islice(lines, index + 1, None), following)
+                if not self._take(value, ahead, None if ts_ms is None else looks, line):
+                    return False
+        return True
 
-    def _take_quick(self, line: CanonicalLine) -> bool:
-        """Count a plain line that looks like one before; return whether that was possible."""
-        ts_ms, clock_ms = quick_ms(line.ts), self.clock_ms
-        if ts_ms is None or clock_ms is None:
+    def _take_plain(
+        self,
+        looks: Looks,
+        line: Any,  # noqa: ANN401 - a struct that was made for the producer's shape
+        ts_ms: int | None,
+        place: Place | None,
+        gateway: GatewayTally | None,
+        kind: Kind | None,
+    ) -> bool:
+        """Count a plain line whose like was seen before; return whether that was possible."""
+        clock_ms = self.clock_ms
+        if ts_ms is None or clock_ms is None or place is None or gateway is None or ts_ms < EARLIEST_MS:
             return False
-        arrived = line.arrived_at
-        if arrived is UNSET:
-            arrival_ms = max(clock_ms, ts_ms)
-            if arrival_ms - clock_ms > DAY_MS:
-                return False
-        else:
-            read_at = quick_ms(arrived)
-            if read_at is None or ts_ms > read_at:
-                return False
-            arrival_ms = read_at
-        shape = self._quick.get(_look_of(line))
-        count = 1 if line.count is UNSET else line.count
-        if shape is None or not 1 <= count < _MOST_COUNT or ts_ms < EARLIEST_MS or arrival_ms > LATEST_MS:
+        if place.bare:
+            kind = looks.bare_kinds.get(looks.kind_of(line))
+        if kind is None:
             return False
-        if arrival_ms > self._due_ms:
+        arrival_ms = ts_ms if ts_ms > clock_ms else clock_ms  # noqa: FURB136 - max() costs three times as much here
+        if looks.has_arrival and line.arrived_at is not UNSET:
+            arrived_ms = _arrived_ms(line.arrived_at)
+            if arrived_ms is None or ts_ms > arrived_ms:
+                return False
+            arrival_ms = arrived_ms
+        elif arrival_ms - clock_ms > DAY_MS:
+            return False
+        count = count_of(line) if looks.has_count else 1
+        if arrival_ms > self._due_ms or not 0 < count <= MAX_COUNT or arrival_ms > LATEST_MS:
             return False
         if arrival_ms > clock_ms:
             self.clock_ms = arrival_ms
-        self._count(shape, ts_ms, arrival_ms, count)
+        self._count(place, gateway, kind, ts_ms, arrival_ms, count)
+        if self._for_detector and place.owner is not None:
+            route = self._route(line.route) if looks.has_route else None
+            name = (ts_ms // MINUTE_MS * MINUTE_MS, place, gateway, kind, route)
+            self._uses[name] = self._uses.get(name, 0) + count
         return True
 
-    def _take(self, value: bytes, line: CanonicalLine | None, ahead: Iterator[bytes]) -> bool:
+    def _take(self, value: bytes, ahead: Iterator[bytes], looks: Looks | None = None, line: object = None) -> bool:
         """Take in any line by the full mapping; return whether the replay goes on."""
         found, arrived_ms = self._events(value)
         time_ms = max((each.ts_ms for each in found if isinstance(each, AuthEvent)), default=None)
@@ -135,9 +160,17 @@ class Intake:
             arrival_ms = max(arrival_ms, base_ms)
         else:
             arrival_ms = time_ms if clock_ms is None else max(clock_ms, time_ms)
-        return self._arrive(found, arrival_ms, line)
+        if not self._pass(arrival_ms):
+            return False
+        for each in found:
+            if isinstance(each, AuthEvent):
+                self._add(each, arrival_ms, looks, line)
+            else:
+                self._history.reject(each, arrival_ms)
+        return True
 
-    def _arrive(self, found: Sequence[AuthEvent | RejectReason], arrival_ms: int, line: CanonicalLine | None) -> bool:
+    def _pass(self, arrival_ms: int) -> bool:
+        """Let the time pass up to an arrival; return whether the replay goes on."""
         if arrival_ms > self._due_ms:
             due = self._advance(arrival_ms)
             if due is None:
@@ -147,52 +180,67 @@ class Intake:
         for reason in self._held:
             self._history.reject(reason, arrival_ms)
         self._held.clear()
-        for each in found:
-            if isinstance(each, AuthEvent):
-                shape = self._shapes.find(each)
-                self._history.began(each.ts_ms)
-                self._count(shape, each.ts_ms, arrival_ms, each.count, suspect=each.ts_suspect)
-                if line is not None and not each.ts_suspect:
-                    if len(self._quick) >= _MOST_QUICK:
-                        self._quick.clear()
-                    self._quick[_look_of(line)] = shape
-            else:
-                self._history.reject(each, arrival_ms)
         return True
 
-    def _count(self, shape: Shape, ts_ms: int, arrival_ms: int, count: int, *, suspect: bool = False) -> None:
-        shape.gateway.hear(ts_ms)
-        if shape.sampled:
-            self._history.sample(shape.event.gateway, ts_ms)
-        caller = shape.caller
-        if caller is not None:
-            if not caller.touched:
-                caller.touched = True
-                caller.owner.append(caller)
-            if shape.accepted:
-                caller.use(ts_ms, arrival_ms, count, served=shape.served)
-                if suspect:
-                    caller.distrust(arrival_ms)
-            elif shape.owner is not None:
-                caller.reject(ts_ms, count, version=shape.version)
-            if shape.day is not None:
-                shape.day.add(ts_ms, count, accepted=shape.accepted)
-                for baseline in shape.baselines:
-                    baseline.add(ts_ms, count, accepted=shape.accepted)
-        if self._for_detector and shape.owner is not None:
-            self._used_shapes[id(shape)] = shape
-            self._uses.setdefault((ts_ms // MINUTE_MS * MINUTE_MS, id(shape)), [0])[0] += count
+    def _add(self, event: AuthEvent, arrival_ms: int, looks: Looks | None, line: object) -> None:
+        self._history.began(event.ts_ms)
+        place, gateway, kind = self._places.place(event), self._places.gateway(event), self._places.kind(event)
+        self._count(place, gateway, kind, event.ts_ms, arrival_ms, event.count)
+        if event.ts_suspect:
+            if kind.accepted and place.tally is not None:
+                place.tally.distrust(arrival_ms)
+        elif looks is not None and is_kept(event, place):
+            looks.learn(line, event, place, gateway, kind)
+        if self._for_detector and place.owner is not None:
+            name = (event.ts_ms // MINUTE_MS * MINUTE_MS, place, gateway, kind, event.route)
+            self._uses[name] = self._uses.get(name, 0) + event.count
+
+    def _count(self, place: Place, gateway: GatewayTally, kind: Kind, ts_ms: int, arrival_ms: int, count: int) -> None:
+        gateway.hear(ts_ms)
+        if kind.sampled:
+            self._history.sample(gateway.gateway, ts_ms)
+        tally = place.tally
+        if place.owner is None:
+            if not kind.accepted:
+                return
+            if tally is None:
+                tally = place.tally = self._places.tally(place.credential, place.client, place.source, place.region)
+            self._history.stray(place.credential, gateway.gateway)
+        if tally is None:
+            return
+        if not tally.touched:
+            tally.touched = True
+            tally.owner.append(tally)
+        if kind.accepted:
+            tally.use(ts_ms, arrival_ms, count, served=kind.served)
+        else:
+            tally.reject(ts_ms, count, version=kind.version)
+        if place.day is not None:
+            place.day.add(ts_ms, count, accepted=kind.accepted)
+            for baseline in place.baselines:
+                if ts_ms < baseline.to_ms:
+                    baseline.add(ts_ms, count, accepted=kind.accepted)
 
     def take_uses(self) -> list[MinuteUse]:
         """Return what has been counted for the detector since the last call, minute by minute, in order of arrival."""
         uses = [
             use
-            for (minute_ms, shape), (requests,) in self._uses.items()
-            if (use := self._used_shapes[shape].minute_use(minute_ms, requests)) is not None
+            for (minute_ms, place, gateway, kind, route), requests in self._uses.items()
+            if (use := minute_use(minute_ms, place, gateway, kind, route, requests)) is not None
         ]
         self._uses.clear()
-        self._used_shapes.clear()
         return uses
+
+    def _route(self, raw: object) -> str | None:
+        if raw is UNSET:
+            return None
+        try:
+            return self._routes[raw]
+        except KeyError:
+            if len(self._routes) >= _MOST_ROUTES:
+                self._routes.clear()
+            route = self._routes[raw] = clean_route(text_of(raw))
+            return route
 
     def _events(self, value: bytes, arrival_ms: int | None = None) -> tuple[list[AuthEvent | RejectReason], int | None]:
         """Return what a record holds, and its own `arrived_at`."""
@@ -213,19 +261,14 @@ class Intake:
         return None
 
 
-def _look_of(line: CanonicalLine) -> tuple[object, ...]:
-    """Return what two lines must have in common to be counted in the same place."""
-    return (
-        line.outcome,
-        line.reason,
-        line.status,
-        line.credential,
-        line.client,
-        line.source,
-        line.gateway,
-        line.region,
-        line.route,
-    )
+def _found(known: dict[Any, Any], look_of: Callable[[Any], Any], lines: Sequence[Any]) -> Iterator[Any]:
+    """Return what is known of each line's look, as a loop in C where no line is missing."""
+    try:
+        return iter(list(map(known.get, map(look_of, lines))))
+    except AttributeError:  # a doubtful line among them stands as `None`
+        return (None if line is None else known.get(look_of(line)) for line in lines)
+    except TypeError:  # a look that cannot be hashed: nested values where a text belongs
+        return repeat(None, len(lines))
 
 
 def _arrived_at(value: bytes, max_bytes: int) -> int | None:

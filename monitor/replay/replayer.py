@@ -18,7 +18,7 @@ from monitor.ports.detection import FailureDetector
 from monitor.replay.clock import Beat
 from monitor.replay.history import History
 from monitor.replay.intake import Intake, RecordMapping
-from monitor.replay.shapes import Shapes
+from monitor.replay.places import Places
 from monitor.replay.watching import Watching
 
 
@@ -77,7 +77,7 @@ class Replay:
         self._intake = Intake(
             mapping=mapping,
             history=self.history,
-            shapes=Shapes(registry, self.history, routes=detector is not None),
+            places=Places(registry, self.history),
             max_record_bytes=plan.max_record_bytes,
             advance=self._advance,
             for_detector=detector is not None,

@@ -1,4 +1,4 @@
-"""What a replay counts, one small counter a thing: callers, gateways, credentials. All in memory, all mergeable late."""  # noqa: E501
+"""What a replay counts, one small counter a thing: callers, gateways, credentials; late events find their place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from monitor.core.activity import Activity, Day
 from monitor.core.evidence import CallerRecord, GatewayLiveness, RequestCounts
 from monitor.core.instants import DAY_MS, HOUR_MS, MINUTE_MS
-from monitor.core.windows import SLOT_MS, CallerFacts, later
+from monitor.core.windows import SLOT_MS, CallerFacts, earlier, later
 
 _NEVER = -1
 _MOST_MINUTES = 4_000
@@ -17,9 +17,27 @@ _MOST_MINUTES = 4_000
 
 
 class CallerTally:
-    """One caller of one credential in one region. `record` is current after `settle`."""
+    """One caller of one credential in one region. `record` is current after `settle`.
 
-    __slots__ = ("_day", "_first", "_last", "_slots", "_uses", "facts", "owner", "record", "touched")
+    touched: something came since the last look; arrived: its first served use became known, or earlier than known.
+    """
+
+    __slots__ = (
+        "_arrival",
+        "_day",
+        "_first",
+        "_last",
+        "_served",
+        "_served_first",
+        "_served_last",
+        "_slots",
+        "_uses",
+        "arrived",
+        "facts",
+        "owner",
+        "record",
+        "touched",
+    )
 
     def __init__(self, credential: str, client: str | None, source: str | None, region: str | None) -> None:
         """Start with no use."""
@@ -28,21 +46,14 @@ class CallerTally:
             credential=credential, client=client, source=source, region=region, facts=self.facts, activity=Activity()
         )
         self.owner: list[CallerTally] = []
-        self.touched = False
+        self.touched = self.arrived = False
         self._day = _NEVER
-        self._first = self._last = self._uses = self._slots = 0
+        self._first = self._last = self._uses = self._slots = self._arrival = 0
+        self._served = self._served_first = self._served_last = 0
 
     def use(self, ts_ms: int, arrival_ms: int, count: int, *, served: bool) -> None:
-        """Add accepted requests."""
-        facts = self.facts
-        facts.accepted += count
-        if facts.first_accepted_ms is None or ts_ms < facts.first_accepted_ms:
-            facts.first_accepted_ms = ts_ms
-        if facts.last_accepted_ms is None or ts_ms > facts.last_accepted_ms:
-            facts.last_accepted_ms = ts_ms
-        if facts.last_arrival_ms is None or arrival_ms > facts.last_arrival_ms:
-            facts.last_arrival_ms = arrival_ms
-        day, within = divmod(ts_ms, DAY_MS)
+        """Add accepted requests: gathered by day, and put where they belong by `settle`."""
+        day = ts_ms // DAY_MS
         if day != self._day:
             self.settle()
             self._day = day
@@ -52,25 +63,27 @@ class CallerTally:
         elif ts_ms < self._first:
             self._first = ts_ms
         self._uses += count
+        if arrival_ms > self._arrival:
+            self._arrival = arrival_ms
         if served:
-            facts.served += count
-            if facts.first_served_ms is None or ts_ms < facts.first_served_ms:
-                facts.first_served_ms = ts_ms
-            if facts.last_served_ms is None or ts_ms > facts.last_served_ms:
-                facts.last_served_ms = ts_ms
-            self._slots |= 1 << within // SLOT_MS
+            self._slots |= 1 << (ts_ms - day * DAY_MS) // SLOT_MS
+            if not self._served:
+                self._served_first = self._served_last = ts_ms
+            elif ts_ms > self._served_last:
+                self._served_last = ts_ms
+            elif ts_ms < self._served_first:
+                self._served_first = ts_ms
+            self._served += count
 
     def reject(self, ts_ms: int, count: int, *, version: bool) -> None:
         """Add rejected requests; `version` says that they were rejected because of the key's version."""
-        self.facts.merge(
-            CallerFacts(
-                rejected=count,
-                version_rejected=count if version else 0,
-                first_rejected_ms=ts_ms,
-                last_rejected_ms=ts_ms,
-                last_version_rejected_ms=ts_ms if version else None,
-            )
-        )
+        facts = self.facts
+        facts.rejected += count
+        facts.first_rejected_ms = earlier(facts.first_rejected_ms, ts_ms)
+        facts.last_rejected_ms = later(facts.last_rejected_ms, ts_ms)
+        if version:
+            facts.version_rejected += count
+            facts.last_version_rejected_ms = later(facts.last_version_rejected_ms, ts_ms)
 
     def distrust(self, arrival_ms: int) -> None:
         """Note an accepted request whose time could not be trusted."""
@@ -78,10 +91,22 @@ class CallerTally:
 
     def settle(self) -> None:
         """Put what was gathered for the latest day into the record."""
-        if self._day != _NEVER:
-            self.record.activity.add(Day(self._day, self._first, self._last, self._uses, self._slots))
-            self._day = _NEVER
-            self._uses = self._slots = 0
+        if self._day == _NEVER:
+            return
+        facts = self.facts
+        facts.accepted += self._uses
+        facts.first_accepted_ms = earlier(facts.first_accepted_ms, self._first)
+        facts.last_accepted_ms = later(facts.last_accepted_ms, self._last)
+        facts.last_arrival_ms = later(facts.last_arrival_ms, self._arrival)
+        if self._served:
+            if facts.first_served_ms is None or self._served_first < facts.first_served_ms:
+                self.arrived = True
+            facts.served += self._served
+            facts.first_served_ms = earlier(facts.first_served_ms, self._served_first)
+            facts.last_served_ms = later(facts.last_served_ms, self._served_last)
+        self.record.activity.add(Day(self._day, self._first, self._last, self._uses, self._slots))
+        self._day = _NEVER
+        self._uses = self._slots = self._served = 0
 
 
 class GatewayTally:
@@ -144,43 +169,60 @@ def _end(silence: tuple[int, int]) -> int:
 class DayTally:
     """Requests of one credential in the 24 hours before a moment that only moves forward, to the minute."""
 
-    __slots__ = ("_accepted", "_minutes", "_rejected", "_sum")
+    __slots__ = ("_accepted", "_counts", "_minute", "_minutes", "_rejected", "_sum")
 
     def __init__(self) -> None:
         """Start empty."""
         self._minutes: array[int] = array("q")
-        self._accepted: dict[int, int] = {}
-        self._rejected: dict[int, int] = {}
+        self._counts: dict[int, tuple[int, int]] = {}
         self._sum = [0, 0]
+        self._minute = _NEVER
+        self._accepted = self._rejected = 0
 
     def add(self, ts_ms: int, count: int, *, accepted: bool) -> None:
         """Add requests."""
         minute = ts_ms // MINUTE_MS
-        if minute not in self._accepted:
+        if minute != self._minute:
+            self._settle()
+            self._minute = minute
+        if accepted:
+            self._accepted += count
+        else:
+            self._rejected += count
+
+    def counts(self, now_ms: int) -> RequestCounts:
+        """Return the counts, and forget what is older."""
+        self._settle()
+        self._forget((now_ms - DAY_MS) // MINUTE_MS)
+        return RequestCounts(accepted=self._sum[0], rejected=self._sum[1])
+
+    def _settle(self) -> None:
+        minute = self._minute
+        if minute == _NEVER:
+            return
+        accepted, rejected = self._accepted, self._rejected
+        self._sum[0] += accepted
+        self._sum[1] += rejected
+        known = self._counts.get(minute)
+        if known is not None:
+            self._counts[minute] = (known[0] + accepted, known[1] + rejected)
+        else:
+            self._counts[minute] = (accepted, rejected)
             if not self._minutes or minute > self._minutes[-1]:
                 self._minutes.append(minute)
                 if len(self._minutes) > _MOST_MINUTES:
                     self._forget(minute - DAY_MS // MINUTE_MS)
             else:
                 insort(self._minutes, minute)
-            self._accepted[minute] = self._rejected[minute] = 0
-        if accepted:
-            self._accepted[minute] += count
-            self._sum[0] += count
-        else:
-            self._rejected[minute] += count
-            self._sum[1] += count
-
-    def counts(self, now_ms: int) -> RequestCounts:
-        """Return the counts, and forget what is older."""
-        self._forget((now_ms - DAY_MS) // MINUTE_MS)
-        return RequestCounts(accepted=self._sum[0], rejected=self._sum[1])
+        self._minute = _NEVER
+        self._accepted = self._rejected = 0
 
     def _forget(self, before_minute: int) -> None:
         gone = bisect_left(self._minutes, before_minute)
         for minute in self._minutes[:gone]:
-            self._sum[0] -= self._accepted.pop(minute)
-            self._sum[1] -= self._rejected.pop(minute)
+            accepted, rejected = self._counts.pop(minute)
+            self._sum[0] -= accepted
+            self._sum[1] -= rejected
         del self._minutes[:gone]
 
 

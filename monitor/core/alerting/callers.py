@@ -19,9 +19,9 @@ CallerId = tuple[str | None, str | None]
 class CallerView:
     """One caller of the key, over its credentials and regions.
 
-    old: on the version that is left; old_days: its days there, a row of them for each credential and region; new: on the version it should use, or a later one that
-    is not being left itself; accepted_ever: on any version of the key.
-    """  # noqa: E501
+    old: on the version that is left; old_days: its days there, for each credential and region; new: on the version it
+    should use, or a later one that is not being left itself; accepted_ever: on any version of the key.
+    """
 
     client: str | None
     source: str | None
