@@ -33,7 +33,6 @@ def attribution(look: Look) -> Finding:
 
 
 def _unregistered(look: Look) -> Iterator[Trouble]:
-    registered = {_canonical(each): each for each in look.registry.version_of}
     by_credential: dict[str, list[CallerRecord]] = {}
     for record in look.telemetry.unregistered:
         if (
@@ -42,6 +41,8 @@ def _unregistered(look: Look) -> Iterator[Trouble]:
             and (look.region is None or record.region in (None, look.region))
         ):
             by_credential.setdefault(record.credential, []).append(record)
+    # by spelling, only where somebody has to be told: a tick over a thousand rollovers must not spell every credential
+    registered = {_canonical(each): each for each in look.registry.version_of} if by_credential else {}
     for credential, records in sorted(by_credential.items()):
         clears = [_silent_from(look, mine) for mine in _by_caller(records)]
         late = [at for at in clears if at > look.now_ms]
