@@ -17,6 +17,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from multiprocessing import Pool
 
 from gate_oracle import Oracle
 
@@ -73,7 +74,8 @@ def judge(story: Story, decisions: list[Decision], alerts: list[Alert]) -> Score
     for index, decision in enumerate(decisions):
         now = decision.evaluated_at_ms
         reading = None
-        if first_due is None or index % _LOOK_EVERY == 0 or decision.verdict is Verdict.GO:
+        fresh_go = decision.verdict is Verdict.GO and (not index or decisions[index - 1].verdict is not Verdict.GO)
+        if first_due is None or index % _LOOK_EVERY == 0 or fresh_go:
             reading = readings[now] = oracle.read(now)
         if reading is not None and reading.go and first_due is None:
             first_due = now
@@ -219,26 +221,32 @@ def _chunks(lines: Iterable[bytes], size: int = 2_000) -> Iterable[list[bytes]]:
         yield chunk
 
 
+def _judged(task: tuple[str, int, bool]) -> tuple[str, int, Score]:
+    kind, seed, detector = task
+    story = tell(kind, seed)
+    return kind, seed, judge(story, *run(story, detector=detector))
+
+
 def main() -> None:
     """Run, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kind", action="append", choices=sorted(KINDS))
+    parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--detector", action="store_true")
     args = parser.parse_args()
     kinds = args.kind or list(KINDS)
     by_kind: dict[str, Score] = defaultdict(Score)
     total = Score()
     began = time.monotonic()
-    for index in range(args.count):
-        kind, seed = kinds[index % len(kinds)], args.seed + index // len(kinds)
-        story = tell(kind, seed)
-        score = judge(story, *run(story, detector=args.detector))
-        for note in score.notes:
-            print(f"  {kind}#{seed}: {note}", flush=True)
-        by_kind[kind].add(score)
-        total.add(score)
+    tasks = [(kinds[index % len(kinds)], args.seed + index // len(kinds), args.detector) for index in range(args.count)]
+    with Pool(args.jobs) as pool:
+        for kind, seed, score in pool.imap(_judged, tasks):
+            for note in score.notes:
+                print(f"  {kind}#{seed}: {note}", flush=True)
+            by_kind[kind].add(score)
+            total.add(score)
     print(f"\n{total.histories} histories, {total.decisions} decisions in {time.monotonic() - began:.0f} s")
     head = f"{'kind':22}{'false':>6}{'early':>6}{'due':>5}{'never':>6}{'wait h':>7}{'max':>6}{'unkn':>6}{'prec':>6}{'rec':>6}{'miss':>9}{'wrong':>9}"
     print(head)

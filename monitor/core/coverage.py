@@ -5,8 +5,11 @@ Feeds C3 (is every gateway heard?), C7 (how far back does history reach?) and ob
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from operator import itemgetter
 
 from monitor.core.evidence import GatewayLiveness, HourCount, Telemetry
 from monitor.core.instants import DAY_MS, HOUR_MS
@@ -44,8 +47,15 @@ class Watch:
         from_ms, until_ms = max(from_ms, self.from_ms), min(until_ms, self.until_ms)
         if from_ms >= until_ms:
             return None
-        clipped = [(max(start, from_ms), min(end, until_ms)) for start, end in self.silent]
-        return max(((s, e) for s, e in clipped if s < e), key=lambda span: (span[1] - span[0], span), default=(0, 0))
+        first = bisect_right(self.silent, from_ms, key=itemgetter(1))
+        longest = (0, 0)
+        for start, end in islice(self.silent, first, None):
+            if start >= until_ms:
+                break
+            start, end = max(start, from_ms), min(end, until_ms)  # noqa: PLW2901 - clipped to the window
+            if end - start >= longest[1] - longest[0]:
+                longest = start, end
+        return longest
 
     def __str__(self) -> str:
         """Return `gateway` or `gateway in region`."""
@@ -137,7 +147,8 @@ def _registered(
 def _watch(gateway: Gateway, heard: Sequence[GatewayLiveness], policy: Policy) -> Watch:
     silent: list[Span] = [(-EVER_MS, EVER_MS)]
     for each in heard:
-        silent = intersect(silent, spans(each))
+        # one gateway alone, as nearly all are, needs no cutting to size
+        silent = spans(each) if len(heard) == 1 else intersect(silent, spans(each))
     return Watch(
         gateway=gateway.gateway,
         region=gateway.region,

@@ -118,7 +118,7 @@ def is_kept(event: AuthEvent, place: Place) -> bool:
     return place.owner is not None or place.bare or event.outcome is Outcome.SUCCESS
 
 
-def minute_use(
+def minute_use(  # noqa: PLR0917 - the parts of one key
     minute_ms: int, place: Place, gateway: GatewayTally, kind: Kind, route: str | None, requests: int
 ) -> MinuteUse | None:
     """Return what the detector hears; `None` for credentials that nobody registered."""

@@ -112,10 +112,13 @@ class Replay:
             self._pass(until_ms + 1)
 
     def _least_silence_ms(self) -> int:
-        """Return the shortest silence worth keeping: a third of the shortest that any policy or gateway minds."""
+        """Return the shortest silence worth keeping: half of the shortest that any policy or gateway minds.
+
+        Late records only cut silences to pieces, so no decision depends on what is not kept.
+        """
         minded = [each.policy.max_silence_ms for each in self._courses]
         minded += [each.max_silence_ms for each in self._plan.registry.gateways if each.max_silence_ms is not None]
-        return max(min(minded, default=0) // 3, SECOND_MS)
+        return max(min(minded, default=0) // 2, SECOND_MS)
 
     def _advance(self, arrival_ms: int) -> int | None:
         """Let the time pass up to this arrival; see `Intake`."""
