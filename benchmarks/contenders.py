@@ -1,6 +1,6 @@
 """One way of counting a topic, in a process of its own: `python contenders.py WAY BOOTSTRAP TOPIC EVENTS`.
 
-Prints one line of JSON: processor seconds of this process from the first poll on, and its largest memory. The file
+Prints one line of JSON: processor seconds of this process from the first claim or record on, and its largest memory. The file
 must run where only Quix Streams is installed, so each way imports what it needs.
 """
 
@@ -33,15 +33,25 @@ def say(began: float) -> None:
     print(json.dumps({"cpu_seconds": cpu_seconds() - began, "rss_mb": rss_mb()}))
 
 
-def ours(bootstrap: str, topic: str, count: int, client: str) -> None:
-    """Run the worker on a SQLite store until everything is applied."""
-    from monitor.adapters.sql import open_store, upgrade
+def ours(bootstrap: str, topic: str, count: int, client: str, url: str | None) -> None:
+    """Run the worker until everything is applied; on a SQLite file where no other store is given."""
+    from monitor.adapters.sql import SqlStore, upgrade
     from monitor.config import load_settings
     from monitor.core.registry import Key, KeyVersion, Registry, Rollover
     from monitor.daemon.ingest import build_worker
     from monitor.ingest import SYSTEM_CLOCK, Unobserved
+    from monitor.ports import Claim, Partition
+
+    class Timed(SqlStore):
+        began = 0.0
+
+        def claim(self, partition: Partition, *, worker: str, now_ms: int) -> Claim:
+            self.began = self.began or cpu_seconds()
+            return super().claim(partition, worker=worker, now_ms=now_ms)
 
     class Progress(Unobserved):
+        """Stops the worker when all is applied; the clock starts with the first claim, when all is loaded."""
+
         done = 0
 
         def records(self, topic: str, count: int) -> None:  # noqa: ARG002 - the port
@@ -58,18 +68,18 @@ def ours(bootstrap: str, topic: str, count: int, client: str) -> None:
                 "ROLLWATCH_KAFKA__TOPICS": topic,
                 "ROLLWATCH_KAFKA__GROUP_ID": uuid.uuid4().hex,
                 "ROLLWATCH_KAFKA__CLIENT": client,
+                **({"ROLLWATCH_STORE__URL": url} if url else {}),
             }
         )
         upgrade(settings.store_url())
-        store = open_store(settings.store_url())
+        store = Timed(settings.store_url())
         versions = tuple(KeyVersion(version=n, credentials=(f"cred-{n:07d}",)) for n in range(1, 201))
         rollover = Rollover(id="r", key="k", from_version=1, to_version=2, started_at_ms=0)
         registry = Registry(keys=(Key(key="k", versions=versions),), rollovers=(rollover,))
         store.import_registry(registry, source="benchmark", by="benchmark", now_ms=SYSTEM_CLOCK.now_ms())
         worker = build_worker(settings, store=store, observer=progress, name="benchmark", clock=SYSTEM_CLOCK)
-        began = cpu_seconds()
         worker.run(stop)
-        say(began)
+        say(store.began)
         counted = sum(row.records for row in store.ledger())
         assert counted == count, f"{counted} of {count} were counted"
         store.close()
@@ -83,8 +93,9 @@ def usual(bootstrap: str, topic: str, count: int) -> None:
         topic, bootstrap_servers=bootstrap, group_id=uuid.uuid4().hex, auto_offset_reset="earliest"
     )
     counts: Counter[tuple[object, ...]] = Counter()
-    began = cpu_seconds()
+    began = 0.0
     for number, message in enumerate(consumer, start=1):
+        began = began or cpu_seconds()
         event = json.loads(message.value)
         counts[event["ts"] // 60_000, event["credential"], event["gateway"], event["outcome"], event["reason"]] += 1
         if number == count:
@@ -157,7 +168,8 @@ def main() -> None:
     way, *rest = sys.argv[1:]
     match way:
         case "ours" | "ours-confluent":
-            ours(rest[0], rest[1], int(rest[2]), "confluent" if way == "ours-confluent" else "kafka-python")
+            client = "confluent" if way == "ours-confluent" else "kafka-python"
+            ours(rest[0], rest[1], int(rest[2]), client, rest[3] if rest[3:] else None)
         case "usual":
             usual(rest[0], rest[1], int(rest[2]))
         case "quix":

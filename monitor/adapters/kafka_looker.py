@@ -35,9 +35,9 @@ class KafkaSettings:
     group_id: str = "rollwatch"
     session_timeout_seconds: float = 45.0
     security: Mapping[str, object] = field(default_factory=dict)
-    max_poll_records: int = 8_000
-    fetch_max_bytes: int = 8 * 1024 * 1024
-    partition_fetch_bytes: int = 1024 * 1024
+    max_poll_records: int = 4_000
+    fetch_max_bytes: int = 2 * 1024 * 1024
+    partition_fetch_bytes: int = 256 * 1024
 
     def client(self) -> dict[str, object]:
         """Return what every client of ours is given."""

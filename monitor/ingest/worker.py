@@ -7,6 +7,7 @@ batch is dropped, the partition claimed again and read from where the store stan
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Iterable
 from functools import partial
@@ -89,6 +90,9 @@ class Worker:
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; then flush, leave the group and return. Raises `Stalled`."""
+        # Counting makes millions of small values, none of them in a cycle: looking for cycles took a third of the time.
+        gc.freeze()
+        gc.set_threshold(100_000, 50, 100)
         self._prober.start()
         try:
             while not stop.is_set():
