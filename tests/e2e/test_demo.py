@@ -84,8 +84,14 @@ def test_on_real_parts_it_counts_real_requests_and_leaves_no_child_behind() -> N
 def test_make_demo_ends_when_make_alone_is_interrupted(tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[2]
     env = {**os.environ, "TMPDIR": str(tmp_path)}
+    # whoever started the tests in the background may have left SIGINT ignored, which children inherit
     make = subprocess.Popen(
-        ["make", "demo"], cwd=root, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ["env", "--default-signal=INT", "make", "demo"],
+        cwd=root,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
     try:
         assert make.stdout is not None
