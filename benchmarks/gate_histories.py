@@ -23,7 +23,7 @@ from gate_oracle import Oracle
 
 from monitor.core.alerts import Alert, AlertKind
 from monitor.core.decision import Decision, Verdict
-from monitor.core.instants import HOUR_MS, rfc3339
+from monitor.core.instants import DAY_MS, HOUR_MS, rfc3339
 from monitor.core.mapping import compile_mapping
 from monitor.core.policy import Policy
 from monitor.core.registry_file import parse_registry
@@ -185,8 +185,12 @@ def _wrong(alert: Alert, decisions: list[Decision], oracle: Oracle, readings) ->
             tried = [*old, *(oracle.old_rejected[who].ts if who in oracle.old_rejected else [])]
             if not any(at <= now for at in tried):
                 return "nobody came"
-        case _:
-            return "no fault was told" if alert.kind in (AlertKind.FAILED_ROLLOVER, AlertKind.FAILURE_SPIKE) else None
+        case AlertKind.FAILED_ROLLOVER | AlertKind.FAILURE_SPIKE:
+            failed = [
+                at for each in (oracle.old_rejected, oracle.new_rejected) for track in each.values() for at in track.ts
+            ]
+            if not any(now - DAY_MS <= at <= now for at in failed):
+                return "nothing failed"
     return None
 
 

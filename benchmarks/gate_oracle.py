@@ -99,7 +99,7 @@ class Oracle:
                     self.new_rejected[who].add(call)
             elif call.accepted and call.credential not in known:
                 self.strays[call.credential, who].add(call)
-        self._cached: dict[Who, tuple[object, tuple[int, bool]]] = {}
+        self._cached: dict[tuple[int, int, int], tuple[int, float | None]] = {}
 
     def read(self, now: int) -> Reading:
         """Return what the policy says at `now`."""
@@ -157,7 +157,7 @@ class Oracle:
             if name not in names and len(times) and times[-1] >= window:
                 why.add("C3")
         for track in self.strays.values():
-            if len(track.seen(now)) and now - track.seen(now)[-1] < self.policy.gone_after_ms:
+            if len(track.seen(now)) and now - track.seen(now)[-1] < self._gone_silence(track.seen(now)):
                 why.add("C5")
         if any(window <= at <= now for at in self.rejects):
             why.add("C5")
@@ -223,25 +223,34 @@ class Oracle:
         if len(failed) and (not len(new) or new[-1] < failed[-1]):
             return "fails_on_new"
         observed = now - max(last, blind)
-        sightings, variation = self._rhythm(who, now)
+        served = self.old_served[who].seen(now)
+        if observed >= self._gone_silence(served, longest):
+            return None
+        sightings, variation = self._rhythm(served)
+        regular = sightings >= policy.min_sightings and variation is not None and variation <= 0.2
+        return "gone" if regular or sightings >= 10 else "unknown_cadence"
+
+    def _gone_silence(self, served: np.ndarray, longest: int | None = None) -> float:
+        """Return how long observed silence must last for `presumed_gone`, or for the longest cadence."""
+        policy = self.policy
+        if longest is None:
+            longest = int(np.diff(served).max()) if len(served) > 1 else 0
+        sightings, variation = self._rhythm(served)
         floor = max(policy.quiet_window_ms, policy.gone_after_ms)
         if sightings >= policy.min_sightings and variation is not None and variation <= 0.2:
-            return None if observed >= max(floor, policy.gap_factor * longest) else "regular"
-        if sightings >= 10:
-            return None if observed >= max(floor, 3 * longest) else "irregular"
-        return None if observed >= policy.longest_cadence_ms else "unknown_cadence"
+            return max(floor, policy.gap_factor * longest)
+        return max(floor, 3 * longest) if sightings >= 10 else policy.longest_cadence_ms
 
-    def _rhythm(self, who: Who, now: int) -> tuple[int, float | None]:
-        times = self.old_served[who].seen(now)
-        key = len(times)
-        known = self._cached.get(who)
-        if known is not None and known[0] == key:
-            return known[1]  # type: ignore[return-value]
+    def _rhythm(self, times: np.ndarray) -> tuple[int, float | None]:
+        """Return the number of sightings, and the coefficient of variation of their gaps."""
+        key = (len(times), int(times[0]) if len(times) else 0, int(times[-1]) if len(times) else 0)
+        if key in self._cached:
+            return self._cached[key]
         begun: list[int] = []
         for at in times.tolist():
             if not begun or at - begun[-1] >= 12 * HOUR_MS:
                 begun.append(at)
         gaps = np.diff(np.array(begun))
         answer = (len(begun), float(gaps.std() / gaps.mean()) if len(gaps) > 1 else None)
-        self._cached[who] = (key, answer)  # type: ignore[assignment]
+        self._cached[key] = answer
         return answer

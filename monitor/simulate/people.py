@@ -84,7 +84,7 @@ def _hidden_daily(story: Story) -> None:
     uses = story.use(LAGGARD, every(period), moves_ms=moves + int(story.random.uniform(5, 20) * DAY_MS))
     back = next((at for at in uses if at > moves + 8 * HOUR_MS), None)
     if back is not None:
-        story.due(AlertKind.FLIP_FLOP, from_ms=back, within_ms=2 * DAY_MS, caller=LAGGARD)
+        story.due(AlertKind.FLIP_FLOP, from_ms=moves, within_ms=back - moves + DAY_MS, caller=LAGGARD)
 
 
 def _hidden_weekly(story: Story) -> None:
@@ -156,6 +156,7 @@ def _rollback(story: Story) -> None:
     first = story.start_ms + int(story.random.uniform(1, 3) * DAY_MS)
     back = first + int(story.random.uniform(0.3, 9) * DAY_MS)
     again = back + int(story.random.uniform(1, 4) * DAY_MS)
+    story.beyond_design = back - first > DAY_MS  # it had moved; that it would be taken back, nobody could know
     rhythm = steady(45 * MINUTE_MS)
     story.use(LAGGARD, rhythm, moves_ms=first, until_ms=back)
     uses = story.use(LAGGARD, rhythm, moves_ms=again, from_ms=back)

@@ -102,7 +102,7 @@ def _unmapped(story: Story) -> None:
     movers(story, 5)
     begins = story.start_ms + int(story.random.uniform(2, 8) * DAY_MS)
     story.use(("ghost", "eu"), every(6 * HOUR_MS), old="0ld", from_ms=begins, until_ms=begins + 3 * DAY_MS)
-    story.due(AlertKind.TELEMETRY, from_ms=begins + 12 * HOUR_MS, within_ms=2 * DAY_MS)
+    story.due(AlertKind.TELEMETRY, from_ms=begins, within_ms=DAY_MS)
     story.healthy = False
 
 
