@@ -5,34 +5,49 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monitor.cli.common import say, settings, show_table
+
 if TYPE_CHECKING:
+    from monitor.config import Settings
+    from monitor.core.alerts import Alert
+    from monitor.core.decision import Decision
     from monitor.core.policy import Policy
     from monitor.core.registry import Registry
     from monitor.ports.detection import FailureDetector
     from monitor.replay.intake import RecordMapping
+    from monitor.replay.replayer import Replay, ReplayPlan
 
 _CHUNK_LINES = 2_000
-_USAGE_EXIT = 2
+_SHOWN_CALLERS = 3
 
 
-def replay(  # noqa: PLR0917
+def replay(  # noqa: PLR0917 - the command's options
     events: Annotated[
         list[Path],
         typer.Argument(help="JSONL files (plain, .gz, .zst) in order of arrival.", exists=True, dir_okay=False),
     ],
     keys: Annotated[Path, typer.Option(help="The registry, keys.yaml.", exists=True, dir_okay=False)],
-    preset: Annotated[str, typer.Option(help="How the records are written: canonical, kong, apisix …")] = "canonical",
-    policy: Annotated[Path | None, typer.Option(help="Policy file over the defaults.", exists=True)] = None,
+    preset: Annotated[
+        str, typer.Option(help="How the records are written: canonical, kong, apisix …, or a mapping file.")
+    ] = "canonical",
+    gateway: Annotated[str | None, typer.Option(help="The gateway of records that name none.")] = None,
+    region: Annotated[str | None, typer.Option(help="The region of records that name none.")] = None,
+    policy: Annotated[
+        Path | None, typer.Option(help="Policy file, over the configuration's.", exists=True, dir_okay=False)
+    ] = None,
     every: Annotated[str, typer.Option(help="Decide at each multiple of this.")] = "1h",
     from_: Annotated[
-        str | None, typer.Option("--from", help="First moment (RFC 3339); before it is history only.")
+        str | None, typer.Option("--from", metavar="TS", help="First moment (RFC 3339); before it is history only.")
     ] = None,
-    until: Annotated[str | None, typer.Option(help="Last moment (RFC 3339); default: the last event.")] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TS", help="Last moment (RFC 3339); default: the last event.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Where decisions go, one a line.")] = None,
     alerts: Annotated[Path | None, typer.Option(help="Where alerts go, one a line.")] = None,
     detector: Annotated[
@@ -40,139 +55,170 @@ def replay(  # noqa: PLR0917
     ] = True,
     what_if: Annotated[
         list[Path] | None,
-        typer.Option("--what-if", help="Compare: another policy file (may be repeated); prints a table.", exists=True),
+        typer.Option(
+            "--what-if",
+            metavar="POLICY",
+            help="Compare with another policy file (may be repeated); prints a table.",
+            exists=True,
+            dir_okay=False,
+        ),
     ] = None,
 ) -> None:
-    """Replay recorded events through the gate: the same decisions and alerts, as if it had watched.
+    """Replay recorded events through the gate: the decisions and alerts that it would have given.
+
+    The clock is the records' own: a record arrives at its `arrived_at`, else when it says that it happened. The same
+    input gives the same bytes. Events before `--from` (default: the first rollover's start) are history.
 
     \b
     rollwatch replay may.jsonl.gz --keys keys.yaml --out decisions.jsonl --alerts alerts.jsonl
     rollwatch replay may.jsonl.gz --keys keys.yaml --what-if lax.yaml --what-if strict.yaml --no-detector
     """  # noqa: D301 - \b is click's mark for lines to keep
-    from monitor.errors import RollwatchError  # noqa: PLC0415 - start-up time
-
-    if not what_if and (out is None or alerts is None):
-        raise typer.BadParameter("give --out and --alerts, or --what-if to compare policies")
-    try:
-        _replay(events, keys, preset, policy, every, from_, until, out, alerts, what_if or [], detector=detector)
-    except RollwatchError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(_USAGE_EXIT) from None
-    except ValueError as error:
-        typer.echo(f"rollwatch replay: {error}", err=True)
-        raise typer.Exit(_USAGE_EXIT) from None
-
-
-def _replay(  # noqa: PLR0917 - the command's options
-    events: list[Path],
-    keys: Path,
-    preset: str,
-    policy_file: Path | None,
-    every: str,
-    from_: str | None,
-    until: str | None,
-    out: Path | None,
-    alerts: Path | None,
-    what_if: list[Path],
-    *,
-    detector: bool,
-) -> None:
-    from monitor.core.instants import parse_duration, parse_rfc3339  # noqa: PLC0415
-    from monitor.replay.inputs import read_policy, read_registry  # noqa: PLC0415
+    from monitor.replay.inputs import read_policy, read_registry  # noqa: PLC0415 - start-up time
     from monitor.replay.replayer import ReplayPlan  # noqa: PLC0415
 
-    every_ms = parse_duration(every)
-    if every_ms <= 0:
-        raise ValueError("--every: expected a duration above zero, as in 1h")
+    if (out is None or alerts is None) and not what_if:
+        raise typer.BadParameter("give --out and --alerts, or --what-if to compare policies")
+    in_force = settings()
+    base = read_policy(policy, over=in_force.default_policy())
     registry = read_registry(keys)
-
-    def plan(policy: Policy) -> ReplayPlan:
-        return ReplayPlan(
-            registry=registry,
-            policy=policy,
-            every_ms=every_ms,
-            from_ms=None if from_ is None else parse_rfc3339(from_),
-            until_ms=None if until is None else parse_rfc3339(until),
-        )
-
-    base = read_policy(policy_file)
-    mapping = _mapping(preset, registry, base)
+    plan = ReplayPlan(
+        registry=registry,
+        policy=base,
+        every_ms=_duration(every),
+        from_ms=_moment("--from", from_),
+        until_ms=_moment("--until", until),
+        max_record_bytes=in_force.ingest.max_record_bytes,
+    )
+    mapping = _mapping(preset, gateway, region, registry, base, in_force)
+    work = _Work(events=events, mapping=mapping, detector=detector)
     if out is not None and alerts is not None:
-        _one(plan(base), events, mapping, out, alerts, detector=detector)
+        _write(work, plan, out, alerts)
     if what_if:
-        named = [("as given" if policy_file is None else policy_file.name, base)]
-        named += [(path.name, read_policy(path)) for path in what_if]
-        _compare([(name, plan(policy)) for name, policy in named], events, mapping, detector=detector)
+        others = [(path.name, read_policy(path, over=in_force.default_policy())) for path in what_if]
+        _compare(work, plan, [("as given" if policy is None else policy.name, base), *others])
 
 
-def _one(plan, events: list[Path], mapping: RecordMapping, out: Path, alerts: Path, *, detector: bool) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
-    from monitor.replay.files import chunks_of_lines  # noqa: PLC0415
-    from monitor.replay.outputs import JsonLines  # noqa: PLC0415
-    from monitor.replay.replayer import Replay  # noqa: PLC0415
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    events: list[Path]
+    mapping: RecordMapping
+    detector: bool
 
-    with JsonLines(out) as decided, JsonLines(alerts) as told, _progress(events, out.name) as read:
-        run = Replay(
+    def run(
+        self, plan: ReplayPlan, title: str, on_decision: Callable[[Decision], None], on_alert: Callable[[Alert], None]
+    ) -> Replay:
+        """Replay everything under one plan."""
+        from monitor.replay.files import chunks_of_lines  # noqa: PLC0415
+        from monitor.replay.replayer import Replay  # noqa: PLC0415
+
+        made = Replay(
             plan,
-            mapping=mapping,
-            detector=_detector(plan.policy) if detector else None,
-            on_decision=decided.write,
-            on_alert=told.write,
+            mapping=self.mapping,
+            detector=_detector(plan.policy) if self.detector else None,
+            on_decision=on_decision,
+            on_alert=on_alert,
         )
-        run.run(chunks_of_lines(events, size=_CHUNK_LINES, told=read))
-    typer.echo(f"{run.records:,} records, {decided.lines:,} decisions, {told.lines:,} alerts", err=True)
+        with _progress(self.events, title) as told:
+            made.run(chunks_of_lines(self.events, size=_CHUNK_LINES, told=told))
+        return made
 
 
-def _compare(plans, events: list[Path], mapping: RecordMapping, *, detector: bool) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+def _write(work: _Work, plan: ReplayPlan, out: Path, alerts: Path) -> None:
+    from monitor.replay.outputs import JsonLines  # noqa: PLC0415
 
+    with JsonLines(out) as decided, JsonLines(alerts) as told:
+        made = work.run(plan, out.name, decided.write, told.write)
+    say(f"{made.records:,} records, {decided.lines:,} decisions, {told.lines:,} alerts")
+
+
+def _compare(work: _Work, plan: ReplayPlan, policies: list[tuple[str, Policy]]) -> None:
     from monitor.core.alerting.look import name_of  # noqa: PLC0415
-    from monitor.replay.files import chunks_of_lines  # noqa: PLC0415
-    from monitor.replay.replayer import Replay  # noqa: PLC0415
     from monitor.replay.what_if import Outcomes, first_go_text  # noqa: PLC0415
 
-    table = Table("rollover", "policy", "first GO", "taken back", "callers broken by it", "who", title="What if")
-    rows: dict[str, list[tuple[str, str, str, str, str]]] = {}
-    for name, plan in plans:
+    rows: dict[str, list[list[object]]] = {each.id: [] for each in plan.registry.rollovers}
+    for title, policy in policies:
         outcomes = Outcomes(plan.registry.rollovers)
-        with _progress(events, name) as read:
-            run = Replay(
-                plan,
-                mapping=mapping,
-                detector=_detector(plan.policy) if detector else None,
-                on_decision=outcomes.add,
-                on_alert=lambda _: None,
+        made = work.run(replace(plan, policy=policy), title, outcomes.add, lambda _: None)
+        for each in outcomes.finish(plan.registry, made.history):
+            who = ", ".join(name_of(caller) for caller in each.broken[:_SHOWN_CALLERS])
+            more = f"{who} and {more_of} more" if (more_of := len(each.broken) - _SHOWN_CALLERS) > 0 else who
+            rows[each.rollover].append(
+                [each.rollover, title, first_go_text(each), each.lost, len(each.broken), more or None]
             )
-            run.run(chunks_of_lines(events, size=_CHUNK_LINES, told=read))
-        for each in outcomes.finish(plan.registry, run.history):
-            who = ", ".join(name_of(caller) for caller in each.broken[:3]) + (" …" if len(each.broken) > 3 else "")  # noqa: PLR2004
-            rows.setdefault(each.rollover, []).append(
-                (name, first_go_text(each), str(each.lost), str(len(each.broken)), who)
-            )
-    for rollover, lines in rows.items():
-        for line in lines:
-            table.add_row(rollover, *line)
-    Console(soft_wrap=True, markup=False).print(table)
+    show_table(
+        ("rollover", "policy", "first GO", "GO taken back", "callers broken by it", "who"),
+        [row for each in rows.values() for row in each],
+        empty="there is no rollover in the registry",
+    )
 
 
-def _mapping(preset: str, registry: Registry, policy: Policy) -> RecordMapping:
-    from monitor.core.mapping import compile_mapping  # noqa: PLC0415
-    from monitor.replay.inputs import read_pepper  # noqa: PLC0415
+def _mapping(  # noqa: PLR0917 - all that a mapping is made from
+    preset: str, gateway: str | None, region: str | None, registry: Registry, policy: Policy, in_force: Settings
+) -> RecordMapping:
+    """Return the compiled mapping.
 
-    pepper = read_pepper()
-    if pepper is None and any(each.startswith("fp_") for each in registry.version_of):
-        typer.echo(
-            "note: the registry holds fingerprints and no pepper is set (ROLLWATCH_PEPPER or ROLLWATCH_PEPPER_FILE): "
-            "presented keys in the records will not be recognised",
-            err=True,
+    Where neither records nor `--gateway` name a gateway, the registry's is meant if it has one only; else the preset's
+    name stands in. A canonical record has to name its own.
+    """
+    from monitor.core.mapping import CANONICAL, PRESETS, MappingError, compile_mapping  # noqa: PLC0415
+    from monitor.daemon.pepper import known_pepper  # noqa: PLC0415
+
+    if gateway is None and preset != CANONICAL:
+        alone = registry.gateways[0] if len(registry.gateways) == 1 else None
+        gateway, region = (Path(preset).stem, region) if alone is None else (alone.gateway, region or alone.region)
+    pepper = None if preset == CANONICAL else known_pepper(in_force)
+    if preset != CANONICAL and pepper is None and any(each.startswith("fp_") for each in registry.version_of):
+        say(
+            "note: the registry holds fingerprints, and no pepper is set (ROLLWATCH_PEPPER or ROLLWATCH_PEPPER_FILE): "
+            "keys presented in the records will not be recognised"
         )
-    return compile_mapping(preset, pepper=pepper or b"", max_clock_skew_ms=policy.max_clock_skew_ms)
+    try:
+        return compile_mapping(
+            preset if preset in PRESETS else _document(preset),
+            pepper=pepper or b"",
+            gateway=gateway,
+            region=region,
+            max_record_bytes=in_force.ingest.max_record_bytes,
+            max_clock_skew_ms=policy.max_clock_skew_ms,
+        )
+    except MappingError as error:
+        raise typer.BadParameter(f"--preset {preset}: {error}") from None
+
+
+def _document(preset: str) -> dict[str, object]:
+    from monitor.core.mapping import PRESETS  # noqa: PLC0415
+    from monitor.daemon.ingest import mapping_document  # noqa: PLC0415
+
+    if not Path(preset).suffix:
+        raise typer.BadParameter(f"--preset: there is no {preset!r}; known are {', '.join(PRESETS)}")
+    return dict(mapping_document(Path(preset)))
 
 
 def _detector(policy: Policy) -> FailureDetector:
-    from monitor.adapters.detector import RolloverDetector  # noqa: PLC0415
+    from monitor.adapters.detector import RolloverDetector  # noqa: PLC0415 - scikit-learn takes a second to import
 
     return RolloverDetector(false_episodes_per_1000_key_days=policy.false_episodes_per_1000_key_days)
+
+
+def _duration(text: str) -> int:
+    from monitor.core.instants import parse_duration  # noqa: PLC0415
+
+    try:
+        every_ms = parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"--every: {error}") from None
+    if every_ms <= 0:
+        raise typer.BadParameter("--every: expected a duration above zero, as in 1h")
+    return every_ms
+
+
+def _moment(option: str, text: str | None) -> int | None:
+    from monitor.core.instants import parse_rfc3339  # noqa: PLC0415
+
+    try:
+        return None if text is None else parse_rfc3339(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{option}: {error}") from None
 
 
 @contextmanager
