@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -32,16 +31,6 @@ class Principal:
     def named(self, given: str | None) -> str:
         """Return the name under which something is recorded: a token's beats what the request says."""
         return self.name or given or "anonymous"
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether an address to listen on can be reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def deps_of(request: Request) -> Deps:

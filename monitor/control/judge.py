@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from monitor.control.memos import KEYS_FILE_MEMO, WATCH_MEMO
 from monitor.control.unknown import unknown_decision
 from monitor.core.decision import Decision, Json
 from monitor.core.evidence import KeyEvidence, Telemetry
@@ -22,11 +23,6 @@ from monitor.errors import NotFound
 from monitor.ports import Snapshot
 
 log = structlog.get_logger()
-
-WATCH_MEMO = "watch"
-"""What the watch loop leaves behind after each look: `at_ms`, `detector` (why it is not ready, or null)."""
-KEYS_FILE_MEMO = "keys_file"
-"""Why the keys file was refused: `error` (or null), `at_ms`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from monitor.adapters.metrics import KEYS_FILE_REFUSED, Metrics
-from monitor.control.judge import KEYS_FILE_MEMO
+from monitor.control.memos import KEYS_FILE_MEMO
 from monitor.core.registry_file import parse_registry
 from monitor.errors import RegistryError, StoreAway
 from monitor.ingest import Clock

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from monitor.adapters.egress import Egress
 from monitor.adapters.webhook import AlertmanagerCourier, PagerDutyCourier, WebhookCourier
-from monitor.api.auth import is_loopback
 from monitor.config import Settings
+from monitor.config.addresses import is_loopback
 from monitor.notify.desk import AlertDesk
 from monitor.notify.notifier import Notifier
 from monitor.notify.sender import Courier

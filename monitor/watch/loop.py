@@ -22,8 +22,9 @@ from monitor.adapters.metrics import (
     OUTBOX,
     Metrics,
 )
-from monitor.control.judge import WATCH_MEMO, Judge, Sight
+from monitor.control.judge import Judge, Sight
 from monitor.control.ledger import keep_looked
+from monitor.control.memos import WATCH_MEMO
 from monitor.core.alerting import Look, follow, follow_telemetry, view_callers
 from monitor.core.alerts import Alert
 from monitor.core.decision import CallerState, Json

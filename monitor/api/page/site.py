@@ -16,7 +16,7 @@ from monitor.api.page.live import digest
 from monitor.api.page.render import environment
 from monitor.api.page.session import Session, session_of
 from monitor.api.page.shared import Shared
-from monitor.control.judge import WATCH_MEMO
+from monitor.control.memos import WATCH_MEMO
 from monitor.errors import NotFound, RollwatchError, StoreAway
 from monitor.ports import Scope
 

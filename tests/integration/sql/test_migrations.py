@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from monitor.adapters.sql import SqlStore
+from monitor.adapters.sql import SqlStore, migrate
 from monitor.adapters.sql.schema import metadata
 from monitor.adapters.sql.views import view_statements
 
@@ -42,3 +46,9 @@ def _definitions(connection: object, *, sqlite: bool) -> dict[str, str]:
         else "SELECT viewname, definition FROM pg_views WHERE schemaname = 'public'"
     )
     return {name: " ".join(sql.split()) for name, sql in connection.execute(text(query))}  # type: ignore[attr-defined]
+
+
+def test_what_counts_as_up_to_date_is_the_newest_migration() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrate.__file__).with_name("migrations")))
+    assert ScriptDirectory.from_config(config).get_current_head() == migrate.HEAD

@@ -11,7 +11,8 @@ from monitor.adapters.memory_store import MemoryStore
 from monitor.api.app import create_api
 from monitor.api.deps import Deps
 from monitor.control import tokens
-from monitor.control.judge import WATCH_MEMO, Judge
+from monitor.control.judge import Judge
+from monitor.control.memos import WATCH_MEMO
 from monitor.core.instants import DAY_MS, HOUR_MS, MINUTE_MS
 from monitor.core.policy import Policy
 from monitor.ingest import Clock

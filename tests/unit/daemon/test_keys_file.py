@@ -8,7 +8,7 @@ import pytest
 
 from monitor.adapters.memory_store import MemoryStore
 from monitor.adapters.metrics import Metrics
-from monitor.control.judge import KEYS_FILE_MEMO
+from monitor.control.memos import KEYS_FILE_MEMO
 from monitor.daemon.keys_file import KeysFile
 from monitor.errors import StoreAway
 from monitor.ingest import Clock

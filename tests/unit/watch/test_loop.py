@@ -9,7 +9,7 @@ import pytest
 
 from monitor.adapters.memory_store import MemoryStore
 from monitor.adapters.metrics import Metrics
-from monitor.control.judge import WATCH_MEMO
+from monitor.control.memos import WATCH_MEMO
 from monitor.core.alerts import Alert, AlertKind, AlertSeverity
 from monitor.core.instants import MINUTE_MS
 from monitor.core.registry import Registry
