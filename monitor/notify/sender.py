@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -42,12 +43,53 @@ class SenderStore(OutboxStore, EvidenceStore, UpkeepStore, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SenderSettings:
-    """lease_seconds must outlast the slowest delivery; an ambiguous end (a crash) repeats the message after it."""
+    """`workers` are each courier's. The lease must outlast the slowest delivery: a crash repeats a message after it."""
 
     workers: int = 4
-    batch: int = 50
-    lease_seconds: float = 60.0
-    idle_seconds: float = 1.0
+    lease_seconds: float = 180.0
+    idle_seconds: float = 0.5
+
+
+class _Lane:
+    """One courier's workers: a receiver that hangs keeps its own, nobody else's."""
+
+    def __init__(self, name: str, courier: Courier, workers: int) -> None:
+        self.name = name
+        self.courier = courier
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix=f"rollwatch-sender-{name}")
+        self._room = workers
+        self._changed = threading.Condition()
+
+    @property
+    def room(self) -> int:
+        """Return how many workers are free."""
+        with self._changed:
+            return self._room
+
+    def hand(self, work: Callable[[], None], done: Callable[[], None]) -> None:
+        """Let a worker do it."""
+        with self._changed:
+            self._room -= 1
+
+        def do() -> None:
+            try:
+                work()
+            finally:
+                with self._changed:
+                    self._room += 1
+                    self._changed.notify_all()
+                done()
+
+        self._pool.submit(do)
+
+    def settle(self, workers: int) -> None:
+        """Wait until all workers are free."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._room == workers)
+
+    def close(self) -> None:
+        """Take nothing more; what is under way may end."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 class Sender:
@@ -64,45 +106,67 @@ class Sender:
     ) -> None:
         """Prepare; `run` begins."""
         self._store = store
-        self._couriers = couriers
         self._now_ms = now_ms
         self._settings = settings or SenderSettings()
         self._dice = dice or random.Random()  # noqa: S311 - jitter, not a secret
+        self._lanes = [_Lane(name, each, self._settings.workers) for name, each in couriers.items()]
+        self._wake = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
         """Send until `stop` is set. The store may go away meanwhile; messages wait in it."""
-        with ThreadPoolExecutor(self._settings.workers, thread_name_prefix="rollwatch-sender") as pool:
-            while not stop.is_set():
-                try:
-                    sent = self.tick(pool)
-                except StoreAway as away:
-                    log.warning("sender_waits", reason=str(away))
-                    sent = 0
-                except Exception as error:
-                    log.exception("sender_error", error=type(error).__name__)
-                    sent = 0
-                if not sent:
-                    stop.wait(self._settings.idle_seconds)
+        while not stop.is_set():
+            self._wake.clear()
+            try:
+                taken = self.tick()
+            except StoreAway as away:
+                log.warning("sender_waits", reason=str(away))
+                taken = 0
+            except Exception as error:
+                log.exception("sender_error", error=type(error).__name__)
+                taken = 0
+            if not taken:
+                self._wake.wait(self._settings.idle_seconds)
+        self.close()
 
-    def tick(self, pool: ThreadPoolExecutor) -> int:
-        """Take what is due and hand it over; return how many were taken."""
+    def tick(self) -> int:
+        """Take what is due, for as many workers as are free, and hand it to them; return how many were taken."""
         if not self._store.lead("sender"):
             return 0
-        settings = self._settings
-        taken = self._store.take_messages(
-            limit=settings.batch, lease_ms=int(settings.lease_seconds * 1000), now_ms=self._now_ms()
-        )
-        list(pool.map(self._send, taken))
-        return len(taken)
+        taken = 0
+        lease_ms = int(self._settings.lease_seconds * 1000)
+        for lane in self._lanes:
+            if room := lane.room:
+                for queued in self._store.take_messages(
+                    limit=room, lease_ms=lease_ms, now_ms=self._now_ms(), channel=lane.name
+                ):
+                    lane.hand(partial(self._guarded, lane.courier, queued), self._wake.set)
+                    taken += 1
+        return taken
 
-    def _send(self, queued: QueuedMessage) -> None:
-        message = queued.message
-        courier = self._couriers.get(message.channel)
-        if courier is None:
-            self._failed(queued, f"no sender is configured for {message.channel!r}", again=False, wait=None)
-            return
+    def settle(self) -> None:
+        """Wait until nothing is under way."""
+        for lane in self._lanes:
+            lane.settle(self._settings.workers)
+
+    def close(self) -> None:
+        """Let the workers go; what they have in hand is either written down, or leased and sent again."""
+        for lane in self._lanes:
+            lane.close()
+
+    def _guarded(self, courier: Courier, queued: QueuedMessage) -> None:
         try:
-            place = courier.deliver(message.body, key=message.dedup_key, places=self._places(message.body))
+            self._send(courier, queued)
+        except RollwatchError as fault:
+            # The store is away: the lease ends by itself, and the message is sent again.
+            log.warning("sender_waits", reason=str(fault), dedup_key=queued.message.dedup_key)
+        except Exception as error:
+            log.exception("sender_error", error=type(error).__name__, dedup_key=queued.message.dedup_key)
+
+    def _send(self, courier: Courier, queued: QueuedMessage) -> None:
+        message = queued.message
+        places = self._places(message.body)
+        try:
+            place = courier.deliver(message.body, key=message.dedup_key, places=places)
         except Undelivered as fault:
             self._failed(queued, str(fault), again=fault.retryable, wait=fault.retry_after_seconds)
             return

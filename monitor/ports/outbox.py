@@ -80,8 +80,10 @@ class ModelRun:
 class OutboxStore(Protocol):
     """Messages waiting to be sent: at least once, in order per `order_key`."""
 
-    def take_messages(self, *, limit: int, lease_ms: int, now_ms: int) -> Sequence[QueuedMessage]:
-        """Take due messages, at most one of each (channel, order_key): its oldest that is not done.
+    def take_messages(
+        self, *, limit: int, lease_ms: int, now_ms: int, channel: str | None = None
+    ) -> Sequence[QueuedMessage]:
+        """Take due messages (of one sender, if named), at most one of each (channel, order_key): its oldest not done.
 
         Nobody else gets them for `lease_ms`; then they are due again.
         """

@@ -44,13 +44,13 @@ class Mail:
         journal.put(self._waiting, self._last_id, _Queued(message=message, due_ms=message.created_at_ms))
         return True
 
-    def take(self, *, limit: int, lease_ms: int, now_ms: int) -> list[QueuedMessage]:
+    def take(self, *, limit: int, lease_ms: int, now_ms: int, channel: str | None) -> list[QueuedMessage]:
         """Lease the oldest message of each (channel, order key), where that is due."""
         taken: list[QueuedMessage] = []
         seen: set[tuple[str, str]] = set()
         for number, queued in self._waiting.items():
             lane = (queued.message.channel, queued.message.order_key)
-            if lane in seen or len(taken) >= limit:
+            if lane in seen or len(taken) >= limit or channel not in (None, queued.message.channel):
                 continue
             seen.add(lane)
             if queued.due_ms <= now_ms:

@@ -206,10 +206,12 @@ class MemoryStore(ReadingSide):
 
     # --- outbox
 
-    def take_messages(self, *, limit: int, lease_ms: int, now_ms: int) -> Sequence[QueuedMessage]:
+    def take_messages(
+        self, *, limit: int, lease_ms: int, now_ms: int, channel: str | None = None
+    ) -> Sequence[QueuedMessage]:
         """Lease due messages."""
         with self._open() as contents:
-            return contents.mail.take(limit=limit, lease_ms=lease_ms, now_ms=now_ms)
+            return contents.mail.take(limit=limit, lease_ms=lease_ms, now_ms=now_ms, channel=channel)
 
     def message_sent(self, message_id: int, *, receipt: str, now_ms: int) -> None:
         """Mark a message as done."""

@@ -6,12 +6,12 @@ episode, looked up in the store, so a forged value can at most name another epis
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import structlog
 from slack_sdk import WebClient
-from slack_sdk.errors import SlackClientError
 from slack_sdk.socket_mode import SocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.socket_mode.response import SocketModeResponse
@@ -24,6 +24,8 @@ log = structlog.get_logger()
 
 COMMAND = "/rollwatch"
 _MAX_ANSWER = 2_900
+_MOST_WAIT_SECONDS = 60.0
+_CLOSING_SECONDS = 0.3
 
 
 class Desk(Protocol):
@@ -50,25 +52,47 @@ class SocketListener:
     """One connection to Slack, kept up by slack-sdk; a Slack that is away costs nothing but the buttons."""
 
     def __init__(
-        self, *, app_token: str, bot_token: str, desk: Desk, base_url: str | None = None, timeout_seconds: int = 15
+        self,
+        *,
+        app_token: str,
+        bot_token: str,
+        desk: Desk,
+        base_url: str | None = None,
+        timeout_seconds: int = 15,
+        first_wait_seconds: float = 2.0,
     ) -> None:
         """Prepare; `start` connects."""
         address = f"{base_url.rstrip('/')}/" if base_url else WebClient.BASE_URL
         self._web = WebClient(token=bot_token, base_url=address, timeout=timeout_seconds)
         self._client = SocketModeClient(app_token=app_token, web_client=self._web, concurrency=2)
         self._desk = desk
+        self._first_wait_seconds = first_wait_seconds
+        self._stopping = threading.Event()
         self._client.socket_mode_request_listeners.append(self._take)
 
     def start(self) -> None:
-        """Connect; a failure is logged, and slack-sdk goes on trying."""
-        try:
-            self._client.connect()
-        except (SlackClientError, OSError) as error:
-            log.warning("slack_socket_away", error=type(error).__name__)
+        """Connect in the background: slack-sdk keeps a connection up, but the first one has to succeed."""
+        threading.Thread(target=self._connect, name="rollwatch-slack-socket", daemon=True).start()
+
+    def _connect(self) -> None:
+        wait = self._first_wait_seconds
+        while not self._stopping.is_set():
+            try:
+                self._client.connect()
+            except Exception as error:  # noqa: BLE001 - the top of this thread's loop
+                # Whatever it is, buttons are worth another try, and nothing else depends on them.
+                log.warning("slack_socket_away", error=type(error).__name__, again_in_seconds=wait)
+                self._stopping.wait(wait)
+                wait = min(2 * wait, _MOST_WAIT_SECONDS)
+            else:
+                return
 
     def stop(self) -> None:
-        """Disconnect."""
-        self._client.close()
+        """Disconnect. slack-sdk takes seconds to wind its threads up; the end of the process need not wait for them."""
+        self._stopping.set()
+        closing = threading.Thread(target=self._client.close, daemon=True)
+        closing.start()
+        closing.join(_CLOSING_SECONDS)
 
     def _take(self, client: Any, request: SocketModeRequest) -> None:  # noqa: ANN401 - slack-sdk's base client
         client.send_socket_mode_response(SocketModeResponse(envelope_id=request.envelope_id))

@@ -45,7 +45,9 @@ class OutboxSide:
 
     _db: Database
 
-    def take_messages(self, *, limit: int, lease_ms: int, now_ms: int) -> Sequence[QueuedMessage]:
+    def take_messages(
+        self, *, limit: int, lease_ms: int, now_ms: int, channel: str | None = None
+    ) -> Sequence[QueuedMessage]:
         """Lease the oldest waiting message of each (channel, order_key), where that is due."""
         earlier = records.outbox.alias()
         first = ~exists().where(
@@ -61,6 +63,8 @@ class OutboxSide:
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
+        if channel is not None:
+            due = due.where(_OUTBOX.channel == channel)
         with self._db.writing() as connection:
             ids = connection.execute(due).scalars().all()
             if not ids:

@@ -57,6 +57,18 @@ def test_other_order_keys_and_channels_are_not_held_up(store: Store) -> None:
     assert sorted(names(take(store))) == ["m-1", "m-3", "m-4"]
 
 
+def test_a_sender_gets_its_own_channels_messages_only_and_as_many_as_it_asks_for(store: Store) -> None:
+    enqueue(
+        store,
+        message("m-1"),
+        message("m-2", channel="webhook"),
+        message("m-3", order_key="other"),
+        message("m-4", channel="webhook", order_key="other"),
+    )
+    assert names(list(store.take_messages(limit=2, lease_ms=LEASE, now_ms=T0, channel="webhook"))) == ["m-2", "m-4"]
+    assert names(take(store)) == ["m-1", "m-3"]
+
+
 def test_no_more_than_the_limit_are_taken(store: Store) -> None:
     enqueue(store, *(message(f"m-{n}", order_key=f"o-{n}") for n in range(5)))
     assert len(take(store, limit=2)) == 2
