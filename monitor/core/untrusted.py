@@ -7,6 +7,7 @@ for Slack's markup.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 CUT = "\u2026"
@@ -15,6 +16,9 @@ _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories of characters that steer rather than show: controls, bidi marks, surrogates, separators, tags."""
 _LONGEST_SHOWN = 120
 _SLACK_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "`": "\u02cb"})
+_MARKUP = str.maketrans({"*": "\u2217", "~": "\u223c"})
+_UNDERLINES = re.compile(r"(?<![^\W_])_+|_+(?![^\W_])")
+_EMOJI = re.compile(r":(?=[a-zA-Z_+-][\w+'-]*:)")
 
 
 def harmless(text: str | None, *, limit: int = _LONGEST_SHOWN) -> str:
@@ -49,9 +53,21 @@ def for_slack(text: str | None, *, limit: int = _LONGEST_SHOWN) -> str:
     >>> for_slack("<!channel> see https://evil.example")
     '`&lt;!channel&gt; see https[:]//evil.example`'
     """
-    return f"`{escaped_for_slack(harmless(text, limit=limit))}`"
+    return f"`{_defused(harmless(text, limit=limit))}`"
 
 
 def escaped_for_slack(text: str) -> str:
-    """Return text with Slack's three control characters escaped, no code span ended, and addresses defused."""
+    """Return text with Slack's control characters escaped, no markup begun or ended, and addresses defused.
+
+    What would be bold, struck, italic or an emoji is written with a look-alike; a `_` inside of a word stays, because
+    names have them and Slack reads nothing into it there.
+
+    >>> escaped_for_slack("*bold* :fire: <@U1>").encode("ascii", "backslashreplace").decode()
+    '\\\\u2217bold\\\\u2217 \\\\ua789fire: &lt;@U1&gt;'
+    """  # noqa: D301
+    plain = _UNDERLINES.sub("\u02cd", _defused(text).translate(_MARKUP))
+    return _EMOJI.sub("\ua789", plain)
+
+
+def _defused(text: str) -> str:
     return text.translate(_SLACK_ESCAPES).replace("://", "[:]//")

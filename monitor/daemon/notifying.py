@@ -60,6 +60,7 @@ def couriers(settings: Settings, *, now_ms: Callable[[], int]) -> Mapping[str, C
                 interactive=slack.app_token is not None,
             ),
             base_url=slack.base_url,
+            fallback_channel=slack.channel,
         )
     url = hook.url.get_secret_value() if hook.url is not None else None
     secret = hook.secret.get_secret_value() if hook.secret is not None else None

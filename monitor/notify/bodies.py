@@ -65,7 +65,7 @@ def alert(*, channel: str, told: Alert, why: str, thread_of: str | None) -> dict
 def reminder(
     *, channel: str, audience: str, alerts: Sequence[Mapping[str, Json]], at: str, level: int
 ) -> dict[str, Json]:
-    """Return one message to an owner about all of their callers that still hold a rollover."""
+    """Return one message to an owner about all of their callers that still hold a rollover; `resolved` fills later."""
     return {
         "what": What.REMINDER.value,
         "channel": channel,
@@ -75,4 +75,5 @@ def reminder(
         "audience": audience,
         "level": level,
         "alerts": [dict(each) for each in alerts],
+        "resolved": [],
     }

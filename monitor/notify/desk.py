@@ -7,12 +7,13 @@ from typing import Any
 
 from monitor.core.instants import HOUR_MS, rfc3339
 from monitor.core.untrusted import for_slack
-from monitor.notify.notifier import Notifier
-from monitor.ports import EvidenceStore
+from monitor.notify.notifier import SAID, Notifier
+from monitor.ports import EvidenceStore, Snapshot
 
 SNOOZE_MS = 4 * HOUR_MS
 _MOST_LINES = 15
 _ROLLOVER = "rollover:"
+_REMINDER = "reminder:"
 
 
 class AlertDesk:
@@ -28,7 +29,10 @@ class AlertDesk:
         """Hold back reminders of these episodes until they get worse."""
         now_ms = self._now_ms()
         with self._store.snapshot(write=True) as snapshot:
-            done = [self._notifier.acknowledge(snapshot, each, by=by, now_ms=now_ms) for each in episodes]
+            done = [
+                self._notifier.acknowledge(snapshot, each, by=by, now_ms=now_ms)
+                for each in _expanded(snapshot, episodes)
+            ]
         return _counted(done, "Acknowledged", "You hear of it again when it gets worse or ends.")
 
     def snooze(self, episodes: Sequence[str], *, by: str, for_ms: int = SNOOZE_MS) -> str:
@@ -36,7 +40,10 @@ class AlertDesk:
         now_ms = self._now_ms()
         until_ms = now_ms + for_ms
         with self._store.snapshot(write=True) as snapshot:
-            done = [self._notifier.snooze(snapshot, each, by=by, until_ms=until_ms, now_ms=now_ms) for each in episodes]
+            done = [
+                self._notifier.snooze(snapshot, each, by=by, until_ms=until_ms, now_ms=now_ms)
+                for each in _expanded(snapshot, episodes)
+            ]
         return _counted(done, "Snoozed", f"Until {rfc3339(until_ms)[:16].replace('T', ' ')} UTC.")
 
     def evidence(self, subjects: Sequence[str]) -> str:
@@ -49,6 +56,7 @@ class AlertDesk:
                 alert = row.body.get("alert")
                 if isinstance(alert, Mapping):
                     told.setdefault(str(alert.get("episode")), alert)
+            subjects = _expanded(snapshot, subjects)
         for subject in subjects:
             if subject.startswith(_ROLLOVER):
                 found = evaluations.get(subject.removeprefix(_ROLLOVER))
@@ -69,6 +77,19 @@ class AlertDesk:
         lines = [f"*{each.verdict}* {for_slack(id_)}" for id_, each in sorted(evaluations.items())]
         more = [f"\u2026 and {len(lines) - _MOST_LINES} more"] if len(lines) > _MOST_LINES else []
         return "\n".join(lines[:_MOST_LINES] + more) or "No rollover is known."
+
+
+def _expanded(snapshot: Snapshot, subjects: Sequence[str]) -> Sequence[str]:
+    """Return a reminder's episodes in place of its handle, which stands for more than a button can carry."""
+    if not any(each.startswith(_REMINDER) for each in subjects):
+        return subjects
+    said = {str(body["handle"]): body["alerts"] for body in snapshot.memos(SAID).values()}
+    found: list[str] = []
+    for each in subjects:
+        alerts = said.get(each)
+        named = alerts if isinstance(alerts, list) else [{"episode": each}]
+        found += [str(one["episode"]) for one in named if isinstance(one, Mapping)]
+    return found
 
 
 def _counted(done: Sequence[bool], what: str, then: str) -> str:

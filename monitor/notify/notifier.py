@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from monitor.core.alerts import Alert, AlertKind
-from monitor.core.decision import Decision, Json
+from monitor.core.decision import Json
 from monitor.core.instants import MINUTE_MS, parse_rfc3339, rfc3339
 from monitor.core.registry import Registry
 from monitor.notify import bodies
@@ -19,15 +19,20 @@ from monitor.ports import Message, Snapshot
 OVERVIEW_EVERY_MS = 5 * MINUTE_MS
 """A parent message is brought up to date no more often, unless the verdict changed."""
 _EPISODE = "notify:episode:"
+_OVER = frozenset({"completed", "rolled_back"})
+"""Nobody is told of a rollover that was over before anybody heard of it."""
 _PENDING = "notify:pending:"
 _OVERVIEW = "notify:overview:"
+SAID = "notify:said:"
+"""Prefix of the memos that hold the latest reminder of each channel, as it stands there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """What a rollover's parent message shows beside its decision."""
+    """What a rollover's parent message shows. `decision` is `Decision.as_json()`; `drain` holds requests by day."""
 
-    decision: Decision
+    rollover: str
+    decision: Mapping[str, Json]
     deadline_ms: int | None
     state: str
     drain: Sequence[Mapping[str, Json]] = field(default_factory=tuple)
@@ -42,6 +47,7 @@ class Notifier:
 
     def tell(self, snapshot: Snapshot, alerts: Iterable[Alert], registry: Registry, *, now_ms: int) -> None:
         """Decide on each alert, write down why, and enqueue what is to be told."""
+        over: set[str] = set()
         for alert in alerts:
             kept = snapshot.memo(_EPISODE + alert.episode)
             episode = Episode.from_json(kept) if kept else None
@@ -61,41 +67,45 @@ class Notifier:
             if self._settings.slack:
                 if alert.kind is AlertKind.STRAGGLER:
                     self._remember(snapshot, alert, now_known.level, registry, now_ms=now_ms)
+                elif now_known.kind == AlertKind.STRAGGLER.value:
+                    over.add(alert.episode)
                 else:
                     self._slack(snapshot, alert, reason, registry, now_ms=now_ms)
+        if over:
+            _strike_out(snapshot, over, now_ms=now_ms)
+
+    def due(self, snapshot: Snapshot, overviews: Iterable[Overview], *, now_ms: int) -> list[Overview]:
+        """Return those whose parent message shows something else by now, and may be edited again."""
+        if not self._settings.slack:
+            return []
+        memos = snapshot.memos(_OVERVIEW)
+        return [each for each in overviews if _is_due(memos.get(_OVERVIEW + each.rollover) or {}, each, now_ms)]
 
     def show(self, snapshot: Snapshot, overviews: Iterable[Overview], registry: Registry, *, now_ms: int) -> None:
-        """Bring the parent messages up to date where what they show has changed."""
-        if not self._settings.slack:
-            return
+        """Bring these parent messages up to date."""
         for each in overviews:
-            decision = each.decision
-            channel = self._settings.rollover_channel(decision.rollover, registry)
-            if channel is None or decision.region is not None:
+            channel = self._settings.rollover_channel(each.rollover, registry)
+            if channel is None:
                 continue
             body = bodies.overview(
                 channel=channel,
-                decision=decision.as_json(),
+                decision=each.decision,
                 deadline=None if each.deadline_ms is None else rfc3339(each.deadline_ms),
                 state=each.state,
                 drain=each.drain,
             )
-            shown = _digest(_visible(body))
-            memo = snapshot.memo(_OVERVIEW + decision.rollover) or {}
-            due = int(str(memo.get("at_ms", 0))) + OVERVIEW_EVERY_MS <= now_ms
-            if memo.get("shown") == shown or not (due or memo.get("verdict") != decision.verdict.value):
-                continue
+            memo = snapshot.memo(_OVERVIEW + each.rollover) or {}
             snapshot.put_memo(
-                _OVERVIEW + decision.rollover,
-                {"shown": shown, "at_ms": now_ms, "verdict": decision.verdict.value},
+                _OVERVIEW + each.rollover,
+                {"shown": _digest(_visible(each)), "at_ms": now_ms, "urgent": _urgent(each)},
                 now_ms=now_ms,
             )
             _enqueue(
                 snapshot,
                 channel="slack",
                 dedup_key=f"{body['handle']}:{now_ms}",
-                order_key=decision.rollover,
-                reason="first" if not memo else "repeat",
+                order_key=each.rollover,
+                reason="repeat" if memo else "first",
                 body=body,
                 now_ms=now_ms,
             )
@@ -111,10 +121,11 @@ class Notifier:
             open_ones = [each for each in alerts if not _ended(snapshot, str(each["episode"]))]
             snapshot.put_memo(name, {}, now_ms=now_ms)
             if not open_ones:
-                continue
+                continue  # they moved while the reminder waited for the morning: nobody need know
             body = bodies.reminder(
                 channel=channel, audience=audience, alerts=open_ones, at=rfc3339(now_ms), level=level
             )
+            snapshot.put_memo(SAID + channel, body, now_ms=now_ms)
             _enqueue(
                 snapshot,
                 channel="slack",
@@ -181,11 +192,8 @@ class Notifier:
         """Gather a straggler's reminder for each audience that hears of it at this level: owner, channel, person."""
         settings = self._settings
         key = registry.key_by_name.get(alert.key or "")
-        route = settings.route(alert, registry)
-        owner = (route.channel if route is not None else None) or (key.owner.slack if key is not None else None)
-        home = settings.rollover_channel(alert.rollover, registry)
-        ladder = (owner or home, home, settings.escalate_to)
-        audiences = ladder[: level + 1]
+        ladder = settings.ladder(alert, registry)
+        owner, audiences = ladder[0], ladder[: level + 1]
         hours = settings.owner_hours(key)
         if urgent(alert):
             due_ms = now_ms
@@ -235,15 +243,46 @@ def _key(sender: str, alert: Alert, reason: Why) -> str:
     return f"{sender}:{alert.episode}:{reason.value}:{alert.at_ms}"
 
 
-def _visible(body: Mapping[str, Json]) -> Json:
+def _strike_out(snapshot: Snapshot, over: set[str], *, now_ms: int) -> None:
+    """Edit the reminders that name these episodes: they are over."""
+    for name, body in snapshot.memos(SAID).items():
+        alerts, struck = body.get("alerts"), body.get("resolved")
+        named = {str(each.get("episode")) for each in alerts if isinstance(each, Mapping)} if alerts else set()  # type: ignore[union-attr] # written by `flush`
+        if not named & over:
+            continue
+        before = [str(each) for each in struck] if isinstance(struck, list) else []
+        edited: dict[str, Json] = {**body, "replaces": True, "resolved": [*before, *sorted(named & over)]}
+        snapshot.put_memo(name, edited, now_ms=now_ms)
+        _enqueue(
+            snapshot,
+            channel="slack",
+            dedup_key=f"{body['handle']}:resolved:{now_ms}",
+            order_key=f"owner:{body['audience']}",
+            reason=Why.RESOLVED.value,
+            body=edited,
+            now_ms=now_ms,
+        )
+
+
+def _is_due(memo: Mapping[str, Json], each: Overview, now_ms: int) -> bool:
+    if memo.get("shown") == _digest(_visible(each)) or (not memo and each.state in _OVER):
+        return False
+    rested = int(str(memo.get("at_ms", 0))) + OVERVIEW_EVERY_MS <= now_ms
+    return rested or memo.get("urgent") != _urgent(each)
+
+
+def _urgent(each: Overview) -> str:
+    """Return what is shown at once when it changes."""
+    return f"{each.decision['decision']} {each.state}"
+
+
+def _visible(each: Overview) -> Json:
     """Return what a reader sees of an overview, without what moves by itself every minute."""
-    decision = body["decision"]
-    if not isinstance(decision, Mapping):
-        raise TypeError("an overview without a decision")
+    decision = each.decision
     seen = {name: decision[name] for name in ("decision", "blockers", "progress")}
     eta = decision["eta"]
     state = eta["state"] if isinstance(eta, Mapping) else None
-    return {**seen, "eta": state, "deadline": body["deadline"], "state": body["state"]}
+    return {**seen, "eta": state, "deadline": each.deadline_ms, "state": each.state}
 
 
 def _digest(value: Json) -> str:

@@ -110,9 +110,27 @@ class NotifySettings:
         return (found.channel if found is not None else None) or self.slack_channel
 
     def owner_hours(self, key: Key | None) -> WorkingHours:
-        """Return the working hours of a key's owner, in the owner's own time zone where that is known."""
-        zone = key.owner.timezone if key is not None else None
-        return WorkingHours(timezone=zone, start=self.hours.start, end=self.hours.end) if zone else self.hours
+        """Return the working hours of a key's owner, as the registry has them, else as configured."""
+        if key is None:
+            return self.hours
+        start, _, end = (key.owner.working_hours or "").partition("-")
+        return WorkingHours(
+            timezone=key.owner.timezone or self.hours.timezone,
+            start=time.fromisoformat(start) if end else self.hours.start,
+            end=time.fromisoformat(end) if end else self.hours.end,
+        )
+
+    def ladder(self, alert: Alert, registry: Registry) -> tuple[str | None, str | None, str | None]:
+        """Return who hears of a straggler: its owner (channel or person), the rollover's channel, a named person."""
+        key = registry.key_by_name.get(alert.key or "")
+        route = self.route(alert, registry)
+        home = self.rollover_channel(alert.rollover, registry)
+        owner = route.channel if route is not None else None
+        escalation = self.escalate_to
+        if key is not None:
+            owner = owner or key.owner.slack or key.owner.person
+            escalation = key.owner.escalation or escalation
+        return owner or home, home, escalation
 
 
 def urgent(alert: Alert) -> bool:

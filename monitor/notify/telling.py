@@ -9,6 +9,8 @@ from enum import StrEnum
 from monitor.core.alerts import Alert, AlertKind, AlertSeverity
 from monitor.core.decision import Json
 
+_BY_MARK = frozenset({AlertKind.STRAGGLER, AlertKind.DEADLINE})
+"""Kinds whose cause is the mark of a deadline: the next mark is a reminder, not a correction."""
 _RANK = {AlertSeverity.INFO: 0, AlertSeverity.WARNING: 1, AlertSeverity.CRITICAL: 2}
 
 
@@ -80,7 +82,7 @@ def why(alert: Alert, episode: Episode | None, *, muted: bool) -> Why:  # noqa: 
         return Why.SNOOZED
     if worse:
         return Why.ESCALATED
-    if alert.cause != episode.cause:
+    if alert.cause != episode.cause and alert.kind not in _BY_MARK:
         return Why.CORRECTED
     if alert.at_ms <= episode.told_at_ms:
         return Why.DUPLICATE
@@ -94,11 +96,12 @@ def after(alert: Alert, episode: Episode | None, reason: Why) -> Episode:
     if reason is Why.RESOLVED and episode is not None:
         return Episode.from_json(episode.as_json() | {"told_at_ms": alert.at_ms, "ended": True})
     fresh = episode is None or reason is Why.FIRST
+    ignored = reason in {Why.REPEAT, Why.ESCALATED} and (episode is None or episode.acknowledged_by is None)
     return Episode(
         kind=alert.kind.value,
         cause=alert.cause,
         severity=alert.severity,
         told_at_ms=alert.at_ms,
-        level=0 if fresh or episode is None else episode.level + (reason in {Why.REPEAT, Why.ESCALATED}),
+        level=0 if fresh or episode is None else episode.level + ignored,
         acknowledged_by=None if fresh or episode is None or reason is Why.ESCALATED else episode.acknowledged_by,
     )

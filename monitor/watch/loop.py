@@ -7,8 +7,8 @@ between repeats the look, and the memory of what has been told was not written e
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -31,6 +31,7 @@ from monitor.core.decision import CallerState, Json
 from monitor.core.gate import CallerCache
 from monitor.errors import RollwatchError
 from monitor.ingest import Clock
+from monitor.notify.drain import drain_by_day
 from monitor.notify.notifier import Notifier, Overview
 from monitor.ports import CallerStateKey, Evaluation, Incident, RolloverState, Snapshot, Store
 from monitor.watch.detection import Detected, Detection
@@ -129,17 +130,22 @@ class Watch:
             memories = dict(snapshot.memos(_MEMORY))
             for memo in (_TELEMETRY_MEMORY, _HOLDS_MEMORY):
                 memories[memo] = snapshot.memo(memo) or {}
+            due = self._notifier.due(snapshot, _overviews(sight, states, evaluations), now_ms=now_ms)
+        overviews = [
+            replace(each, drain=drain_by_day(self._store, sight.registry.rollover_by_id[each.rollover], now_ms))
+            for each in due
+        ]
         followed = _follow(sight, states, memories)
         new_standings = self._changed_standings(sight)
         with self._store.snapshot(write=True) as snapshot:
             self._write(
                 snapshot,
                 sight,
-                states=states,
                 evaluations=evaluations,
                 followed=followed,
                 detected=detected,
                 standings=new_standings,
+                overviews=overviews,
             )
         self._standings.update(new_standings)
         self._show(sight, followed, detected)
@@ -154,11 +160,11 @@ class Watch:
         snapshot: Snapshot,
         sight: Sight,
         *,
-        states: Mapping[str, RolloverState],
         evaluations: Mapping[str, Evaluation],
         followed: _Followed,
         detected: Detected,
         standings: Mapping[CallerStateKey, CallerState],
+        overviews: Sequence[Overview],
     ) -> None:
         now_ms = sight.now_ms
         for name, decision in sight.decisions.items():
@@ -168,12 +174,9 @@ class Watch:
             snapshot.put_states(standings, now_ms=now_ms)
         for name, memory in followed.memories.items():
             snapshot.put_memo(name, memory, now_ms=now_ms)
-        self._notifier.tell(snapshot, [*detected.alerts, *followed.alerts], sight.registry, now_ms=now_ms)
-        overviews = [
-            Overview(decision=decision, deadline_ms=states[name].rollover.deadline_ms, state=states[name].state)
-            for name, decision in sight.decisions.items()
-        ]
+        # The parent message first: what is told now belongs into its thread.
         self._notifier.show(snapshot, overviews, sight.registry, now_ms=now_ms)
+        self._notifier.tell(snapshot, [*detected.alerts, *followed.alerts], sight.registry, now_ms=now_ms)
         self._notifier.flush(snapshot, now_ms=now_ms)
         snapshot.put_memo(WATCH_MEMO, {"at_ms": now_ms, "detector": detected.not_ready}, now_ms=now_ms)
 
@@ -199,6 +202,18 @@ class Watch:
         metrics.set(INCIDENTS, sum(len(each.incidents) for each in sight.evidence.values()))
         self.last_look_ms = sight.now_ms
         self.detector_ready = detected.not_ready is None
+
+
+def _overviews(
+    sight: Sight, states: Mapping[str, RolloverState], evaluations: Mapping[str, Evaluation]
+) -> Iterator[Overview]:
+    """Yield what the parent messages show: this look's decisions, and the last one of what is over."""
+    for name, state in states.items():
+        decision = sight.decisions.get(name)
+        last = evaluations.get(name)
+        body = decision.as_json() if decision is not None else last.body if last is not None else None
+        if body is not None:
+            yield Overview(rollover=name, decision=body, deadline_ms=state.rollover.deadline_ms, state=state.state)
 
 
 def _follow(sight: Sight, states: Mapping[str, RolloverState], memories: Mapping[str, Mapping[str, Json]]) -> _Followed:

@@ -56,6 +56,11 @@ def section(text: str, fields: Sequence[str] = ()) -> Block:
     )
 
 
+def plain(text: str) -> Block:
+    """Return a paragraph in which nothing takes effect: for sentences with names from logs."""
+    return SectionBlock(text=PlainTextObject(text=cut(text, MAX_SECTION), emoji=False))
+
+
 def context(text: str) -> Block:
     """Return a line of small print."""
     return ContextBlock(elements=[MarkdownTextObject(text=cut(text, MAX_FIELD), verbatim=True)])

@@ -11,8 +11,10 @@ import structlog
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 
+from monitor.adapters.slack.blocks import plain
 from monitor.adapters.slack.render import Renderer
 from monitor.core.decision import Json
+from monitor.core.untrusted import harmless
 from monitor.errors import Undeliverable, Undelivered
 
 log = structlog.get_logger()
@@ -31,9 +33,19 @@ class SlackCourier:
     """One Slack workspace. Retries are the sender's: slack-sdk is told to try once."""
 
     def __init__(
-        self, *, token: str, renderer: Renderer, base_url: str | None = None, timeout_seconds: int = 15
+        self,
+        *,
+        token: str,
+        renderer: Renderer,
+        base_url: str | None = None,
+        timeout_seconds: int = 15,
+        fallback_channel: str | None = None,
     ) -> None:
-        """Prepare; nothing is asked of Slack before the first message."""
+        """Prepare; nothing is asked of Slack before the first message.
+
+        `fallback_channel` gets what its own channel does not take: an alert that nobody sees is lost.
+        """
+        self._fallback = fallback_channel
         address = f"{base_url.rstrip('/')}/" if base_url else WebClient.BASE_URL
         self._client = WebClient(token=token, base_url=address, timeout=timeout_seconds, retry_handlers=[])
         self._renderer = renderer
@@ -60,7 +72,16 @@ class SlackCourier:
                 return self._post(channel=parent["channel"], thread_ts=parent["ts"], **message)
             except _Gone:
                 log.info("slack_thread_gone", thread_of=body.get("thread_of"))
-        return self._post(channel=body["channel"], **message)
+        try:
+            return self._post(channel=body["channel"], **message)
+        except _ChannelRefused as refused:
+            if self._fallback in (None, body["channel"]):
+                raise
+            log.warning("slack_channel_refused", channel=body["channel"], reason=str(refused))
+            note = f"\u26a0\ufe0f meant for {harmless(str(body['channel']))}, which does not take it"
+            message["text"] = f"{note}: {rendered.text}"
+            message["blocks"] = [plain(note).to_dict(), *rendered.blocks]
+            return self._post(channel=self._fallback, **message)
 
     def _post(self, **message: Any) -> Mapping[str, Json]:  # noqa: ANN401 - slack-sdk's arguments
         answer = self._call(self._client.chat_postMessage, **message)
@@ -87,6 +108,10 @@ class _Gone(Undelivered):
     """The message to be edited does not exist any more."""
 
 
+class _ChannelRefused(Undeliverable):
+    """The channel is not there, or not ours to write to."""
+
+
 class _ShapeRefused(Undeliverable):
     """The blocks were refused; the text alone may pass."""
 
@@ -109,7 +134,7 @@ def _fault(error: SlackApiError) -> Undelivered:
     if code in _OURS_TO_MEND:
         return Undelivered(f"{text}; check ROLLWATCH_SLACK__BOT_TOKEN", retry_after_seconds=_MEND_WAIT_SECONDS)
     if status < _SERVER_ERROR and code in _NEVER:
-        return Undeliverable(f"{text}; check the channel and invite the app to it")
+        return _ChannelRefused(f"{text}; check the channel and invite the app to it")
     return Undelivered(text)
 
 

@@ -9,7 +9,19 @@ from urllib.parse import quote
 
 from slack_sdk.models.blocks import Block
 
-from monitor.adapters.slack.blocks import MAX_TEXT, Blocks, buttons, context, cut, divider, finished, header, section
+from monitor.adapters.slack.blocks import (
+    MAX_BUTTON_VALUE,
+    MAX_TEXT,
+    Blocks,
+    buttons,
+    context,
+    cut,
+    divider,
+    finished,
+    header,
+    plain,
+    section,
+)
 from monitor.core.alerts import Alert, AlertKind, AlertSeverity
 from monitor.core.decision import Json
 from monitor.core.instants import parse_rfc3339
@@ -112,10 +124,8 @@ class Renderer:
         facts += [("Cause", alert.cause), ("Gateway", alert.gateway), ("Region", alert.region)]
         facts += [("Client", alert.client), ("Source", alert.source)]
         blocks: list[Block] = [
-            section(
-                f"{mark} *{title}*\n{escaped_for_slack(harmless(alert.text, limit=1_200))}",
-                [f"*{name}*\n{for_slack(value)}" for name, value in facts if value],
-            )
+            section(f"{mark} *{title}*", [f"*{name}*\n{for_slack(value)}" for name, value in facts if value]),
+            plain(harmless(alert.text, limit=1_200)),
         ]
         if alert.kind is not AlertKind.RESOLVED:
             blocks.append(section(f"*What to do:* {guide.likely_fix}"))
@@ -129,29 +139,27 @@ class Renderer:
 
     def _reminder(self, body: Mapping[str, Json]) -> Rendered:
         alerts = [alert_of(_object(each)) for each in _list(body["alerts"])]
+        over = {str(each) for each in _list(body["resolved"])}
+        left = [alert for alert in alerts if alert.episode not in over]
         keys = sorted({f"{alert.key} v{alert.version}" for alert in alerts})
         named = ", ".join(for_slack(each) for each in keys[:MAX_SOURCES])
-        deadlines = sorted({str(found) for alert in alerts if (found := alert.evidence.get("deadline"))})
-        deadline = f" Deadline: {when(deadlines[0])}." if deadlines else ""
-        many = "caller" if len(alerts) == 1 else "callers"
-        text = f"\u23f3 {len(alerts)} {many} still on the old version of {named}.{deadline}"
-        blocks: list[Block] = [header(f"\u23f3 {len(alerts)} {many} still on an old version"), section(text)]
-        blocks += [section(_straggler(alert)) for alert in alerts[:MAX_SOURCES]]
+        many = "caller" if len(left) == 1 else "callers"
+        title = f"\u23f3 {len(left)} {many} still on an old version"
+        text = f"\u23f3 {len(left)} {many} still on the old version of {named}.{_soonest(left)}"
+        if not left:
+            title = "\u2705 Nobody of these is on an old version any more"
+            text = f"{title}: {named}"
+        blocks: list[Block] = [header(title), section(text)]
+        blocks += [section(_straggler(alert, over=alert.episode in over)) for alert in alerts[:MAX_SOURCES]]
         if len(alerts) > MAX_SOURCES:
             blocks.append(context(f"\u2026 and {len(alerts) - MAX_SOURCES} more; see the status page."))
-        guide = guide_of(alerts[0])
-        blocks.append(section(f"*What to do:* {guide.likely_fix}"))
-        answer = (
-            "Press *Acknowledge*"
-            if self.interactive
-            else f"Acknowledge with `rollwatch alerts ack '{escaped_for_slack(harmless(alerts[0].episode))}'`"
-        )
-        blocks.append(context(f"{answer} to hear of it again only when it gets worse. {self._runbook(guide.runbook)}"))
-        if len(alerts) == 1:
-            blocks += self._answers(alerts[0].episode)
-        elif self.interactive:
-            together = "\n".join(alert.episode for alert in alerts)
-            blocks += self._answers(together)
+        if left:
+            guide = guide_of(left[0])
+            blocks.append(section(f"*What to do:* {guide.likely_fix}"))
+            how = "Press *Acknowledge*" if self.interactive else "Acknowledge with `rollwatch alerts ack EPISODE`"
+            blocks.append(context(f"{how} to hear of it again only when it gets worse. {self._runbook(guide.runbook)}"))
+            together = "\n".join(alert.episode for alert in left)
+            blocks += self._answers(together if len(together) <= MAX_BUTTON_VALUE else str(body["handle"]))
         return Rendered(text=cut(text, MAX_TEXT), blocks=finished(blocks))
 
     def _answers(self, episodes: str) -> list[Block]:
@@ -223,13 +231,23 @@ def _blocker(blocker: Mapping[str, Json]) -> str:
     return f"\u2022 {blocker['clause']} {who}{summary} _Clears by:_ {clear}"
 
 
-def _straggler(alert: Alert) -> str:
+def _soonest(alerts: Sequence[Alert]) -> str:
+    deadlines = sorted(str(found) for alert in alerts if (found := alert.evidence.get("deadline")))
+    return f" Deadline: {when(deadlines[0])}." if deadlines else ""
+
+
+def _straggler(alert: Alert, *, over: bool) -> str:
     evidence = alert.evidence
+    head = f"*{for_slack(alert.client)} / {for_slack(alert.source)}* on {for_slack(alert.key)} v{alert.version}"
+    if over:
+        return f"\u2705 {head}: no longer"
     daily = evidence.get("requests_per_day")
     rate = f" \u00b7 {_number(daily):.1f} requests a day" if daily is not None else ""
+    clear = evidence.get("what_would_clear_it")
+    how = f"\n_Clears by:_ {escaped_for_slack(harmless(str(clear), limit=300))}" if clear else ""
+    seen, due = when(evidence.get("last_use")), when(evidence.get("next_expected"))
     return (
-        f"*{for_slack(alert.client)} / {for_slack(alert.source)}* on {for_slack(alert.key)} v{alert.version}\n"
-        f"last use {when(evidence.get('last_seen'))} \u00b7 next expected {when(evidence.get('next_expected'))}{rate}"
+        f"{head}\nlast use {seen} \u00b7 next expected {due}{rate}{how}\nepisode {for_slack(alert.episode, limit=300)}"
     )
 
 

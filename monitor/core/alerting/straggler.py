@@ -39,7 +39,7 @@ def straggler(memory: Memory, look: Look) -> tuple[list[Alert], Memory]:
                         text=_text(look, mark, caller, view, blocker),
                         cause=mark.name,
                         used_ms=view.last_old_use_ms or 0,
-                        evidence=_evidence(mark, view, blocker),
+                        evidence=_evidence(look, mark, view, blocker),
                     )
                 )
     return alerts, {**episodes.memory(), **({} if told is None else {"mark": told})}
@@ -57,11 +57,16 @@ def still_there(view: CallerView, now_ms: int) -> bool:
     return now_ms - last <= max(HOUR_MS, STILL_THERE_FACTOR * usual_gap_ms)
 
 
+def _deadline_ms(look: Look) -> int | None:
+    """Return when the old version has to be gone: the rollover's deadline, else when it expires by itself."""
+    if look.rollover.deadline_ms is not None:
+        return look.rollover.deadline_ms
+    old = look.key.version(look.rollover.from_version)
+    return None if old is None else old.expires_at_ms
+
+
 def _mark(look: Look) -> Mark | None:
-    deadline = look.rollover.deadline_ms
-    if deadline is None:
-        old = look.key.version(look.rollover.from_version)
-        deadline = None if old is None else old.expires_at_ms
+    deadline = _deadline_ms(look)
     if deadline is not None and deadline > look.rollover.started_at_ms:
         return latest_mark(deadline, look.rollover.started_at_ms, look.now_ms)
     if look.now_ms < look.rollover.started_at_ms + NO_DEADLINE_FIRST_MS:
@@ -82,10 +87,12 @@ def _text(look: Look, mark: Mark, caller: tuple[str | None, str | None], view: C
     return "".join(parts)
 
 
-def _evidence(mark: Mark, view: CallerView, blocker: Blocker) -> dict[str, Json]:
+def _evidence(look: Look, mark: Mark, view: CallerView, blocker: Blocker) -> dict[str, Json]:
     last = view.last_old_attempt_ms
+    deadline = _deadline_ms(look)
     return {
         "mark": mark.name,
+        "deadline": None if deadline is None else rfc3339(deadline),
         "overdue": mark.name == PASSED,
         "state": None if blocker.state is None else blocker.state.value,
         "last_use": None if last is None else rfc3339(last),
