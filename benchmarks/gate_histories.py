@@ -110,6 +110,12 @@ def judge(story: Story, decisions: list[Decision], alerts: list[Alert]) -> Score
     if broken and not story.beyond_design:
         score.false_go = 1
         score.notes.append(f"FALSE GO at {rfc3339(first_go or 0)}: {dict(broken)}")
+    _judge_wait(decisions, first_due, score)
+    _judge_alerts(story, decisions, alerts, oracle, readings, score)
+    return score
+
+
+def _judge_wait(decisions: list[Decision], first_due: int | None, score: Score) -> None:
     if first_due is not None:
         score.due = 1
         given = next((d.evaluated_at_ms for d in decisions if d.verdict is Verdict.GO), None)
@@ -125,8 +131,6 @@ def judge(story: Story, decisions: list[Decision], alerts: list[Alert]) -> Score
                     f"late by {(given - first_due) / HOUR_MS:.0f} h, due {rfc3339(first_due)}: "
                     f"{[b.summary[:160] for b in held.blockers[:2]]}"
                 )
-    _judge_alerts(story, decisions, alerts, oracle, readings, score)
-    return score
 
 
 def _judge_alerts(story, decisions, alerts: list[Alert], oracle: Oracle, readings, score: Score) -> None:  # type: ignore[no-untyped-def]
@@ -175,7 +179,7 @@ def _wrong(alert: Alert, decisions: list[Decision], oracle: Oracle, readings) ->
             if not oracle.clients or alert.client in oracle.clients:
                 return "it may hold the key"
         case AlertKind.TELEMETRY:
-            if not oracle.read(now).why & {"C3", "C4", "C5"}:
+            if not oracle.read(now).why & {"C3", "C4", "C5", "C9c"}:
                 return "telemetry is whole"
         case AlertKind.DEADLINE | AlertKind.DECISION_CHANGED:
             at = next(d for d in decisions if d.evaluated_at_ms == now and d.rollover == alert.rollover)

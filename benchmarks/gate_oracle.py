@@ -134,7 +134,7 @@ class Oracle:
             why.add("C9")
         late = self.suspect_times.seen(now)
         if len(late) and max(self.suspect_times.arrival[: len(late)]) >= window:
-            why.add("C9")
+            why.add("C9c")
         return Reading(
             go=not why,
             holders=frozenset(holders),

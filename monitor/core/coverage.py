@@ -57,6 +57,13 @@ class Watch:
                 longest = start, end
         return longest
 
+    def silences(self, from_ms: int, until_ms: int) -> list[Span]:
+        """Return the spans without a record between two moments that are longer than is allowed, in order."""
+        from_ms, until_ms = max(from_ms, self.from_ms), min(until_ms, self.until_ms)
+        first = bisect_right(self.silent, from_ms, key=itemgetter(1))
+        clipped = ((max(start, from_ms), min(end, until_ms)) for start, end in islice(self.silent, first, None))
+        return [each for each in clipped if each[1] - each[0] > self.max_silence_ms]
+
     def __str__(self) -> str:
         """Return `gateway` or `gateway in region`."""
         return self.gateway if self.region is None else f"{self.gateway} in {self.region}"

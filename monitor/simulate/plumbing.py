@@ -58,8 +58,14 @@ def _late_logs(story: Story) -> None:
     movers(story, 5)
     begins = story.start_ms + int(story.random.uniform(8, 20) * DAY_MS)
     ends = begins + int(story.random.uniform(2, 10) * HOUR_MS)
-    story.add(begins + HOUR_MS, "old", ("client-0", "eu-batch"), gateway="edge-2")
+    if story.random.random() < 0.5:  # noqa: PLR2004 - a coin
+        newcomer = ("newcomer", "late")
+        story.add(begins + HOUR_MS, "old", newcomer, gateway="edge-2")
+        story.due(AlertKind.NEW_ADOPTER, from_ms=ends, within_ms=2 * HOUR_MS, caller=newcomer)
+    else:
+        story.use(LAGGARD, every(3 * HOUR_MS), moves_ms=ends - HOUR_MS, gateways=("edge-2",))
     story.delay("edge-2", begins, ends)
+    story.due(AlertKind.TELEMETRY, from_ms=begins + 15 * MINUTE_MS, within_ms=2 * HOUR_MS, gateway="edge-2")
     story.healthy = False
 
 
@@ -131,6 +137,7 @@ def _skew(story: Story) -> None:
     begins = story.start_ms + 6 * DAY_MS
     story.use(LAGGARD, every(3 * HOUR_MS), moves_ms=begins + DAY_MS, gateways=("edge-2",))
     story.shift_clock("edge-2", begins, begins + DAY_MS, 12 * MINUTE_MS)
+    story.due(AlertKind.TELEMETRY, from_ms=begins, within_ms=5 * HOUR_MS)
     story.healthy = False
 
 

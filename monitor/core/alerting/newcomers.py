@@ -9,8 +9,11 @@ from monitor.core.alerts import Alert, AlertKind, AlertSeverity
 from monitor.core.decision import Json
 from monitor.core.instants import DAY_MS, format_duration, rfc3339
 
-LEAST_HISTORY_MS = 7 * DAY_MS
-"""With less history before the start, a caller of a weekly rhythm would look new: nobody is called new then."""
+LEAST_HISTORY_MS = DAY_MS
+"""With less history before the start everybody would look new: nobody is called so then (the gate does the same).
+
+With some days of it a weekly caller may look new; the alert says how much history stands behind it.
+"""
 
 
 def new_adopter(memory: Memory, look: Look) -> tuple[list[Alert], Memory]:

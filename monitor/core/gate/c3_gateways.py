@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from monitor.core.coverage import EVER_MS, Watch
+from monitor.core.coverage import EVER_MS, Span, Watch
 from monitor.core.decision import Json, Status
 from monitor.core.gate.finding import Finding, Trouble, finding, trouble
 from monitor.core.gate.look import Look
@@ -28,6 +28,7 @@ def gateways(look: Look) -> Finding:
             "gateways": [_described(each, look) for each in watches],
             "registered": bool(look.registry.gateways),
             "unregistered": [*sorted({each.gateway for each in look.coverage.strangers})],
+            "outlived": [*sorted({each.gateway for each in look.coverage.outlived})],
         },
     )
 
@@ -87,7 +88,21 @@ def _described(watch: Watch, look: Look) -> Json:
         "longest_silence_seconds": None if longest is None else (longest[1] - longest[0]) // 1000,
         "max_silence_seconds": watch.max_silence_ms // 1000,
         "last_record": None if watch.last_ms is None or watch.last_ms >= EVER_MS else rfc3339(watch.last_ms),
+        **_over(watch, look, longest),
     }
+
+
+def _over(watch: Watch, look: Look, longest: Span | None) -> dict[str, Json]:
+    """Return how many silences are too long, and the latest; what lies before all history is no gateway's fault."""
+    if longest is None or longest[1] - longest[0] <= watch.max_silence_ms:
+        return {}
+    began = look.telemetry.history_start_ms
+    over = watch.silences(max(look.window_from_ms, began or look.window_from_ms), look.now_ms)
+    if not over:
+        return {"silences": 0}
+    start, end = over[-1]
+    latest: Json = {"from": rfc3339(start), "to": None if end >= look.now_ms else rfc3339(end)}
+    return {"silences": len(over), "latest_silence": latest}
 
 
 def _unknown(summary: str, clear: str, *, clears_at_ms: int | None = None) -> Trouble:

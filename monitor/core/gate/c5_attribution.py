@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from monitor.core.callers.profile import profile
 from monitor.core.callers.standing import covers
@@ -13,6 +13,7 @@ from monitor.core.gate.look import Look
 from monitor.core.instants import HOUR_MS, rfc3339
 
 CLAUSE = "C5"
+_NAMED = 3
 REJECTS_WAIVER = "@rejects"
 """A waiver of this client accepts the window's unreadable records; its `source` may name one reject reason."""
 
@@ -20,11 +21,17 @@ REJECTS_WAIVER = "@rejects"
 def attribution(look: Look) -> Finding:
     """Judge what could not be attributed: unregistered credentials with success, rejects, sampling."""
     telemetry = look.telemetry
+    strays, rejects, sampling = list(_unregistered(look)), list(_rejects(look)), _sampling_gateways(look)
     return finding(
         CLAUSE,
-        [*_unregistered(look), *_rejects(look), *_sampling(look)],
+        [*strays, *rejects, *_sampling(look, sampling)],
         passed="every success belongs to a registered or unmanaged credential; nothing was rejected or sampled",
         evidence={
+            "troubles": {
+                "unregistered": [each.blocker.summary for each in strays[:_NAMED]],
+                "rejects": [each.blocker.summary for each in rejects[:_NAMED]],
+                "sampling": [*sorted(sampling)],
+            },
             "unregistered_callers": len(telemetry.unregistered),
             "rejects_in_window": sum(each.count for each in telemetry.rejects if each.last_ms >= look.window_from_ms),
             "sampled_in_window": sum(each.count for each in telemetry.sampled if each.last_ms >= look.window_from_ms),
@@ -121,14 +128,18 @@ def _rejects(look: Look) -> Iterator[Trouble]:
         )
 
 
-def _sampling(look: Look) -> Iterator[Trouble]:
+def _sampling_gateways(look: Look) -> dict[str, int]:
+    """Return the gateways that sampled their log within the window, and when last."""
+    accepted = {each.gateway for each in look.registry.unmanaged if each.gateway is not None}
     gateways: dict[str, int] = {}
     for hour in look.telemetry.sampled:
-        if hour.last_ms >= look.window_from_ms:
+        if hour.last_ms >= look.window_from_ms and hour.detail not in accepted:
             gateways[hour.detail] = max(hour.last_ms, gateways.get(hour.detail, 0))
+    return gateways
+
+
+def _sampling(look: Look, gateways: Mapping[str, int]) -> Iterator[Trouble]:
     for gateway, last in sorted(gateways.items()):
-        if gateway in {each.gateway for each in look.registry.unmanaged if each.gateway is not None}:
-            continue
         yield trouble(
             CLAUSE,
             Status.UNKNOWN,

@@ -10,15 +10,21 @@ from monitor.core.gate.look import Look
 from monitor.core.instants import format_duration, rfc3339
 
 CLAUSE = "C9"
+_NAMED = 3
 
 
 def clocks_and_policy(look: Look) -> Finding:
     """Judge pins, the overlap's minimum, changes in the window, clocks, and times nobody can trust."""
+    clocks = [*_clocks(look), *_suspect_times(look)]
     return finding(
         CLAUSE,
-        [*_pins(look), *_state(look), *_overlap(look), *_changes(look), *_clocks(look), *_suspect_times(look)],
+        [*_pins(look), *_state(look), *_overlap(look), *_changes(look), *clocks],
         passed="clocks agree, the overlap's minimum is over, nothing is pinned, the policy did not change",
-        evidence={"clock_skew_ms": look.telemetry.clock_skew_ms, "state": look.evidence.state},
+        evidence={
+            "clock_skew_ms": look.telemetry.clock_skew_ms,
+            "state": look.evidence.state,
+            "troubles": {"clocks": [each.blocker.summary for each in clocks[:_NAMED]]},
+        },
     )
 
 
