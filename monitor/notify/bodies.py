@@ -63,7 +63,13 @@ def alert(*, channel: str, told: Alert, why: str, thread_of: str | None) -> dict
 
 
 def reminder(
-    *, channel: str, audience: str, alerts: Sequence[Mapping[str, Json]], at: str, level: int
+    *,
+    channel: str,
+    audience: str,
+    alerts: Sequence[Mapping[str, Json]],
+    at: str,
+    level: int,
+    thread_of: str | None = None,
 ) -> dict[str, Json]:
     """Return one message to an owner about all of their callers that still hold a rollover; `resolved` fills later."""
     return {
@@ -71,7 +77,7 @@ def reminder(
         "channel": channel,
         "handle": f"reminder:{audience}@{channel}:{at}",
         "replaces": False,
-        "thread_of": None,
+        "thread_of": thread_of,
         "audience": audience,
         "level": level,
         "alerts": [dict(each) for each in alerts],

@@ -7,7 +7,7 @@ from typing import Any
 
 from monitor.core.instants import HOUR_MS, rfc3339
 from monitor.core.untrusted import for_slack
-from monitor.notify.notifier import SAID, Notifier
+from monitor.notify.notifier import SAID, Notifier, episodes_of, said_in
 from monitor.ports import EvidenceStore, Snapshot
 
 SNOOZE_MS = 4 * HOUR_MS
@@ -83,13 +83,8 @@ def _expanded(snapshot: Snapshot, subjects: Sequence[str]) -> Sequence[str]:
     """Return a reminder's episodes in place of its handle, which stands for more than a button can carry."""
     if not any(each.startswith(_REMINDER) for each in subjects):
         return subjects
-    said = {str(body["handle"]): body["alerts"] for body in snapshot.memos(SAID).values()}
-    found: list[str] = []
-    for each in subjects:
-        alerts = said.get(each)
-        named = alerts if isinstance(alerts, list) else [{"episode": each}]
-        found += [str(one["episode"]) for one in named if isinstance(one, Mapping)]
-    return found
+    said = {str(body["handle"]): body for memo in snapshot.memos(SAID).values() for body in said_in(memo)}
+    return [name for each in subjects for name in (episodes_of(said[each]) if each in said else [each])]
 
 
 def _counted(done: Sequence[bool], what: str, then: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from monitor.core.alerts import Alert, AlertKind
 from monitor.core.decision import Json
-from monitor.core.instants import MINUTE_MS, parse_rfc3339, rfc3339
+from monitor.core.instants import HOUR_MS, MINUTE_MS, parse_rfc3339, rfc3339
 from monitor.core.registry import Registry
 from monitor.notify import bodies
 from monitor.notify.settings import Digest, NotifySettings, urgent
@@ -18,13 +18,15 @@ from monitor.ports import Message, Snapshot
 
 OVERVIEW_EVERY_MS = 5 * MINUTE_MS
 """A parent message is brought up to date no more often, unless the verdict changed."""
+OVERVIEW_AT_LEAST_EVERY_MS = 6 * HOUR_MS
 _EPISODE = "notify:episode:"
 _OVER = frozenset({"completed", "rolled_back"})
 """Nobody is told of a rollover that was over before anybody heard of it."""
 _PENDING = "notify:pending:"
 _OVERVIEW = "notify:overview:"
 SAID = "notify:said:"
-"""Prefix of the memos that hold the latest reminder of each channel, as it stands there."""
+"""Prefix of the memos that hold the latest reminders of each channel, as they stand there."""
+_MOST_SAID = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,10 +124,18 @@ class Notifier:
             snapshot.put_memo(name, {}, now_ms=now_ms)
             if not open_ones:
                 continue  # they moved while the reminder waited for the morning: nobody need know
+            rollovers = {str(each["rollover"]) for each in open_ones}
             body = bodies.reminder(
-                channel=channel, audience=audience, alerts=open_ones, at=rfc3339(now_ms), level=level
+                channel=channel,
+                audience=audience,
+                alerts=open_ones,
+                at=rfc3339(now_ms),
+                level=level,
+                # In the rollover's own channel it belongs into the thread, where it is about that rollover alone.
+                thread_of=bodies.rollover_handle(*rollovers) if pending.get("home") and len(rollovers) == 1 else None,
             )
-            snapshot.put_memo(SAID + channel, body, now_ms=now_ms)
+            earlier = said_in(snapshot.memo(SAID + channel) or {})[-(_MOST_SAID - 1) :]
+            snapshot.put_memo(SAID + channel, {"said": [*earlier, body]}, now_ms=now_ms)
             _enqueue(
                 snapshot,
                 channel="slack",
@@ -215,6 +225,7 @@ class Notifier:
                 name,
                 {
                     "channel": channel,
+                    "home": channel == ladder[1],
                     "audience": (key.owner.team if key is not None and channel == owner else None) or channel,
                     "level": max(level, int(str(pending.get("level", 0)))),
                     "due_ms": min(due_ms, earlier),
@@ -243,32 +254,51 @@ def _key(sender: str, alert: Alert, reason: Why) -> str:
     return f"{sender}:{alert.episode}:{reason.value}:{alert.at_ms}"
 
 
+def said_in(memo: Mapping[str, Json]) -> list[Mapping[str, Json]]:
+    """Return the bodies of the latest reminders of a channel, as they stand there."""
+    said = memo.get("said")
+    return [each for each in said if isinstance(each, Mapping)] if isinstance(said, list) else []
+
+
+def episodes_of(body: Mapping[str, Json]) -> list[str]:
+    """Return the episodes that a reminder names."""
+    alerts = body.get("alerts")
+    return [str(each["episode"]) for each in alerts if isinstance(each, Mapping)] if isinstance(alerts, list) else []
+
+
 def _strike_out(snapshot: Snapshot, over: set[str], *, now_ms: int) -> None:
     """Edit the reminders that name these episodes: they are over."""
-    for name, body in snapshot.memos(SAID).items():
-        alerts, struck = body.get("alerts"), body.get("resolved")
-        named = {str(each.get("episode")) for each in alerts if isinstance(each, Mapping)} if alerts else set()  # type: ignore[union-attr] # written by `flush`
-        if not named & over:
-            continue
-        before = [str(each) for each in struck] if isinstance(struck, list) else []
-        edited: dict[str, Json] = {**body, "replaces": True, "resolved": [*before, *sorted(named & over)]}
-        snapshot.put_memo(name, edited, now_ms=now_ms)
-        _enqueue(
-            snapshot,
-            channel="slack",
-            dedup_key=f"{body['handle']}:resolved:{now_ms}",
-            order_key=f"owner:{body['audience']}",
-            reason=Why.RESOLVED.value,
-            body=edited,
-            now_ms=now_ms,
-        )
+    for name, memo in snapshot.memos(SAID).items():
+        said: list[Json] = [_struck(snapshot, each, over, now_ms=now_ms) for each in said_in(memo)]
+        if said != said_in(memo):
+            snapshot.put_memo(name, {"said": said}, now_ms=now_ms)
+
+
+def _struck(snapshot: Snapshot, body: Mapping[str, Json], over: set[str], *, now_ms: int) -> Mapping[str, Json]:
+    struck = body.get("resolved")
+    before = [str(each) for each in struck] if isinstance(struck, list) else []
+    fresh = [each for each in episodes_of(body) if each in over and each not in before]
+    if not fresh:
+        return body
+    edited: dict[str, Json] = {**body, "replaces": True, "resolved": [*before, *fresh]}
+    _enqueue(
+        snapshot,
+        channel="slack",
+        dedup_key=f"{body['handle']}:resolved:{now_ms}",
+        order_key=f"owner:{body['audience']}",
+        reason=Why.RESOLVED.value,
+        body=edited,
+        now_ms=now_ms,
+    )
+    return edited
 
 
 def _is_due(memo: Mapping[str, Json], each: Overview, now_ms: int) -> bool:
-    if memo.get("shown") == _digest(_visible(each)) or (not memo and each.state in _OVER):
-        return False
-    rested = int(str(memo.get("at_ms", 0))) + OVERVIEW_EVERY_MS <= now_ms
-    return rested or memo.get("urgent") != _urgent(each)
+    if not memo:
+        return each.state not in _OVER
+    if memo.get("shown") == _digest(_visible(each)):
+        return each.state not in _OVER and int(str(memo["at_ms"])) + OVERVIEW_AT_LEAST_EVERY_MS <= now_ms
+    return int(str(memo.get("at_ms", 0))) + OVERVIEW_EVERY_MS <= now_ms or memo.get("urgent") != _urgent(each)
 
 
 def _urgent(each: Overview) -> str:
@@ -277,12 +307,20 @@ def _urgent(each: Overview) -> str:
 
 
 def _visible(each: Overview) -> Json:
-    """Return what a reader sees of an overview, without what moves by itself every minute."""
-    decision = each.decision
-    seen = {name: decision[name] for name in ("decision", "blockers", "progress")}
-    eta = decision["eta"]
-    state = eta["state"] if isinstance(eta, Mapping) else None
-    return {**seen, "eta": state, "deadline": each.deadline_ms, "state": each.state}
+    """Return what a reader acts on, without what moves by itself all the time: that is brought along now and then."""
+    blockers, progress, eta = each.decision["blockers"], each.decision["progress"], each.decision["eta"]
+    share = progress.get("requests_moved_share") if isinstance(progress, Mapping) else None
+    return {
+        "decision": each.decision["decision"],
+        "blockers": [[one.get("clause"), one.get("caller")] for one in blockers if isinstance(one, Mapping)]
+        if isinstance(blockers, list)
+        else [],
+        "cleared": progress.get("callers_cleared") if isinstance(progress, Mapping) else None,
+        "share": round(share, 2) if isinstance(share, float) else share,
+        "eta": eta.get("state") if isinstance(eta, Mapping) else None,
+        "deadline": each.deadline_ms,
+        "state": each.state,
+    }
 
 
 def _digest(value: Json) -> str:

@@ -27,7 +27,7 @@ from monitor.core.decision import Json
 from monitor.core.instants import parse_rfc3339
 from monitor.core.untrusted import escaped_for_slack, for_slack, harmless
 from monitor.notify.bodies import What
-from monitor.notify.guides import guide_of
+from monitor.notify.guides import BY_CAUSE, BY_KIND, guide_of
 
 ACKNOWLEDGE, SNOOZE, EVIDENCE = "rollwatch_acknowledge", "rollwatch_snooze", "rollwatch_evidence"
 MAX_SOURCES = 10
@@ -40,6 +40,12 @@ _VERDICTS = {
     "NO_GO": ("\U0001f534", "must not be retired yet"),
     "UNKNOWN": ("\U0001f7e1", "cannot be judged: evidence is missing"),
 }
+_OVER = {
+    "retired": ("\U0001f3c1", "retired", "was retired; its late callers are still watched for"),
+    "completed": ("\U0001f3c1", "completed", "was retired, and nobody missed it"),
+    "rolled_back": ("\u21a9\ufe0f", "rolled back", "stays in use"),
+}
+_CAUSE_NAMES = {AlertKind.STRAGGLER: "Mark", AlertKind.DEADLINE: "Mark", AlertKind.DECISION_CHANGED: "Change"}
 _SEVERITIES = {"info": "\u2139\ufe0f", "warning": "\u26a0\ufe0f", "critical": "\U0001f6a8"}
 _WHY = {"corrected": "Cause corrected", "escalated": "Worse", "repeat": "Reminder", "resolved": "Resolved"}
 
@@ -75,7 +81,12 @@ class Renderer:
     def _overview(self, body: Mapping[str, Json]) -> Rendered:
         decision = _object(body["decision"])
         verdict = str(decision["decision"])
+        state = str(body["state"])
         mark, meaning = _VERDICTS[verdict]
+        said = f"*{verdict}*: v{decision['from_version']} {meaning}. State: {for_slack(state)}"
+        if state in _OVER:
+            mark, verdict, meaning = _OVER[state]
+            said = f"*{verdict}*: v{decision['from_version']} {meaning}."
         key, rollover = str(decision["key"]), str(decision["rollover"])
         moving = f"v{decision['from_version']} \u2192 v{decision['to_version']}"
         eta, progress = _object(decision["eta"]), _object(decision["progress"])
@@ -87,9 +98,7 @@ class Renderer:
         ]
         blocks: list[Block] = [
             header(f"{mark} {harmless(key)} {moving}"),
-            section(
-                f"*{verdict}*: v{decision['from_version']} {meaning}. State: {for_slack(str(body['state']))}", fields
-            ),
+            section(said, fields),
         ]
         if drained := _drain(body.get("drain")):
             blocks.append(section(drained))
@@ -119,9 +128,12 @@ class Renderer:
         why = str(body["why"])
         guide = guide_of(alert)
         mark = "\u2705" if alert.kind is AlertKind.RESOLVED else _SEVERITIES[alert.severity.value]
-        title = f"{_WHY[why]}: {guide.title}" if why in _WHY and alert.kind is not AlertKind.RESOLVED else guide.title
+        about = _about(alert)
+        title = f"{_WHY[why]}: {guide.title}" if why in _WHY else guide.title
+        if alert.kind is AlertKind.RESOLVED and about is not AlertKind.RESOLVED:
+            title = f"Resolved: {BY_CAUSE.get(alert.cause or '', BY_KIND[about]).title}"
         facts = [("Key", alert.key), ("Version", None if alert.version is None else f"v{alert.version}")]
-        facts += [("Cause", alert.cause), ("Gateway", alert.gateway), ("Region", alert.region)]
+        facts += [(_CAUSE_NAMES.get(about, "Cause"), alert.cause), ("Gateway", alert.gateway), ("Region", alert.region)]
         facts += [("Client", alert.client), ("Source", alert.source)]
         blocks: list[Block] = [
             section(f"{mark} *{title}*", [f"*{name}*\n{for_slack(value)}" for name, value in facts if value]),
@@ -130,7 +142,7 @@ class Renderer:
         if alert.kind is not AlertKind.RESOLVED:
             blocks.append(section(f"*What to do:* {guide.likely_fix}"))
         blocks.append(context(f"{when(alert.as_json()['at'])} \u00b7 {self._runbook(guide.runbook)}"))
-        if alert.kind is not AlertKind.RESOLVED:
+        if alert.severity is not AlertSeverity.INFO:
             blocks += self._answers(alert.episode)
         text = f"{mark} {title}: {escaped_for_slack(harmless(alert.text, limit=300))}"
         return Rendered(text=cut(text, MAX_TEXT), blocks=finished(blocks))
@@ -195,6 +207,13 @@ def alert_of(given: Mapping[str, Any]) -> Alert:
             for name in ("rollover", "key", "version", "gateway", "region", "client", "source", "cause", "evidence")
         },
     )
+
+
+def _about(alert: Alert) -> AlertKind:
+    """Return the kind that an end ends, where it says so, else the alert's own."""
+    ended = alert.evidence.get("kind")
+    known = alert.kind is AlertKind.RESOLVED and ended in set(AlertKind)
+    return AlertKind(str(ended)) if known else alert.kind
 
 
 def when(moment: Json) -> str:
