@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from monitor.errors import ConfigError, Undeliverable, Undelivered
 
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _MAX_ANSWER = 4_096
 _TOO_MANY, _SERVER_ERROR, _REDIRECT, _SUCCESS = 429, 500, 300, 200
 _TRY_AGAIN = frozenset({408, 425, 429})
@@ -106,6 +107,17 @@ def _connect(host: str, port: int, egress: Egress) -> socket.socket:
 
 
 def _is_public(address: str) -> bool:
+    """Return whether an address is public, and the one that it may carry inside of it, too."""
     found = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None)
-    return found.is_global and not found.is_multicast and (mapped is None or mapped.is_global)
+    if not found.is_global or found.is_multicast:
+        return False
+    return all(each.is_global for each in _carried(found))
+
+
+def _carried(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+    """Return the IPv4 addresses that gateways would reach by an IPv6 one: mapped, 6to4, Teredo, NAT64."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return []
+    nat64 = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else None
+    found = [address.ipv4_mapped, address.sixtofour, nat64, *(address.teredo or ())]
+    return [each for each in found if each is not None]

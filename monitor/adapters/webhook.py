@@ -10,6 +10,7 @@ from typing import Any
 
 from monitor.adapters.egress import Egress, check_url, post
 from monitor.core.decision import Json
+from monitor.core.instants import DAY_MS, parse_rfc3339, rfc3339
 from monitor.core.untrusted import harmless
 from monitor.notify.guides import BY_CAUSE, BY_KIND
 
@@ -17,6 +18,7 @@ SIGNATURE_HEADER = "X-Rollwatch-Signature"
 TIMESTAMP_HEADER = "X-Rollwatch-Timestamp"
 _TYPE_PREFIX = "dev.rollwatch.alert."
 _SOURCE = "/rollwatch"
+_OPEN_MS = 30 * DAY_MS
 _MAX_SUMMARY = 1_024
 _PAGERDUTY_SEVERITY = {"info": "info", "warning": "warning", "critical": "critical"}
 
@@ -73,9 +75,9 @@ class AlertmanagerCourier:
             "labels": labels,
             "annotations": {"summary": harmless(alert["text"], limit=_MAX_SUMMARY), "runbook": _runbook(alert)},
             "startsAt": begun,
+            # Without an end Alertmanager takes an alert that is not repeated for over after five minutes.
+            "endsAt": alert["at"] if alert["kind"] == "resolved" else rfc3339(parse_rfc3339(alert["at"]) + _OPEN_MS),
         }
-        if alert["kind"] == "resolved":
-            shown["endsAt"] = alert["at"]
         status = post(self._url, json.dumps([shown]).encode(), {"Content-Type": "application/json"}, self._egress)
         return {"receipt": str(status), "labels": labels, "startsAt": begun}
 
