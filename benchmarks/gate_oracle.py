@@ -6,6 +6,7 @@ gate (half hours within a day) may be a little later and never earlier.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field
 
@@ -72,7 +73,9 @@ class Oracle:
         self.strays: dict[tuple[str | None, Who], Track] = defaultdict(Track)
         self.sampled = Track()
         self.suspect_times = Track()
-        self.rejects = sorted(at for at, _ in story.broken)
+        arrivals = [call.arrival_ms for call in story.in_order()]
+        # what has no readable time arrives with the record before it
+        self.rejects = sorted(arrivals[max(bisect_right(arrivals, at) - 1, 0)] for at, _ in story.broken)
         self.first_ts: int | None = None
         known = {c for key in registry["keys"] for v in key["versions"] for c in v["credentials"]}  # type: ignore[union-attr]
         known |= {each.get("credential") for each in registry.get("unmanaged", [])}  # type: ignore[union-attr]
