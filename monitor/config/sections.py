@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
@@ -214,6 +215,15 @@ class NotifySection(Section):
     page_url: str | None = None
     runbook_url: str | None = None
     routes: tuple[RouteSection, ...] = ()
+
+    @field_validator("timezone")
+    @classmethod
+    def _timezone(cls, given: str) -> str:
+        try:
+            ZoneInfo(given)
+        except (ValueError, OSError, ZoneInfoNotFoundError):
+            raise ValueError("expected an IANA time zone such as Europe/Berlin") from None
+        return given
 
 
 class RetentionSection(Section):

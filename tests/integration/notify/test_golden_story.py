@@ -1,6 +1,6 @@
 """A whole rollover as Slack shows it, kept in the repository for people to read: `tests/golden/slack/rollover.md`.
 
-`GOLDEN=write` writes it anew; then read the difference as a user would.
+`ROLLWATCH_TEST_WRITE=1` writes it anew; then read the difference as a user would.
 """
 
 from __future__ import annotations
@@ -112,6 +112,6 @@ def test_the_story_of_a_rollover_reads_as_it_is_kept() -> None:
         story_told = told_by(slack)
         refused = [fault for each in slack.posted for fault in faults_of({"text": each.text, "blocks": each.blocks})]
     assert refused == []
-    if os.environ.get("GOLDEN") == "write":
+    if os.environ.get("ROLLWATCH_TEST_WRITE"):
         GOLDEN.write_text(story_told, "utf-8")
     assert story_told == GOLDEN.read_text("utf-8")
