@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from monitor.api import schemas, shapes
 from monitor.api.auth import Admin, Given, Operator, Reader
-from monitor.api.decisions import DOCUMENTED, STATUS_OF, RolloverId
+from monitor.api.decisions import STATUS_OF, RolloverId
 from monitor.api.deps import Deps
 from monitor.api.problems import ProblemError, described
 from monitor.api.reading import find
@@ -104,8 +104,14 @@ def _check(deps: Deps, rollover: Rollover) -> None:
     tags=["lifecycle"],
     responses={
         200: {"model": schemas.Stepped, "description": "retired, on the GO in the answer"},
-        409: {"model": schemas.DecisionBody, "description": "NO_GO (the decision), or the state does not allow it"},
-        503: DOCUMENTED[503],
+        409: {
+            "model": schemas.DecisionBody | schemas.Problem,
+            "description": "NO_GO (the decision), or the state does not allow it",
+        },
+        503: {
+            "model": schemas.DecisionBody | schemas.Problem,
+            "description": "UNKNOWN (the decision), or the database is away",
+        },
     },
 )
 def retire(

@@ -59,7 +59,7 @@ def show_rollover(deps: Given, _reader: Reader, rollover: RolloverId) -> dict[st
     """Show one rollover."""
     with reading(deps) as snapshot:
         state = snapshot.state(rollover, deps.clock.now_ms())
-        return shapes.rollover(state, snapshot.evaluations().get(rollover))
+        return shapes.rollover(state, snapshot.evaluation(rollover))
 
 
 @router.get("/rollovers/{rollover}/decisions", response_model=Rows, tags=["decision"])
@@ -88,7 +88,7 @@ def list_all_stragglers(deps: Given, _reader: Reader, rollover: OptionalRollover
 
 def _stragglers(deps: Deps, rollover: str) -> list[Json]:
     with reading(deps) as snapshot:
-        found, evaluation = find(snapshot, rollover), snapshot.evaluations().get(rollover)
+        found, evaluation = find(snapshot, rollover), snapshot.evaluation(rollover)
     blockers = _blockers(evaluation)
     return [
         {"rollover": rollover, **shapes.straggler(row, blockers.get((row.client, row.source)))}

@@ -142,7 +142,7 @@ def show(rollover: Rollover, as_json: AsJson = False) -> None:
 
     with opened_store() as store, store.snapshot() as snapshot:
         state = snapshot.state(rollover, now_ms())
-        evaluation = snapshot.evaluations().get(rollover)
+        evaluation = snapshot.evaluation(rollover)
     row = shapes.rollover(state, evaluation)
     if as_json:
         emit(row | {"latest": None if evaluation is None else dict(evaluation.body)})

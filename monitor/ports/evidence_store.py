@@ -63,6 +63,10 @@ class Snapshot(Protocol):
         """Return the latest evaluation of each rollover, by id (verdicts of single regions are not kept here)."""
         ...
 
+    def evaluation(self, rollover: str) -> Evaluation | None:
+        """Return the latest evaluation of one rollover, `None` where there is none yet."""
+        ...
+
     def audit(self, kind: str, *, rollover: str | None, body: Mapping[str, Json], at_ms: int) -> AuditEntry:
         """Append anything else to the ledger: overrides, lifecycle steps, imports."""
         ...

@@ -114,6 +114,10 @@ class MemorySnapshot:
         """Return the latest decision of each rollover."""
         return dict(self._contents.evaluations)
 
+    def evaluation(self, rollover: str) -> Evaluation | None:
+        """Return the latest decision of one rollover."""
+        return self._contents.evaluations.get(rollover)
+
     def audit(self, kind: str, *, rollover: str | None, body: Mapping[str, Json], at_ms: int) -> AuditEntry:
         """Append anything else to the ledger."""
         self._check_writing()

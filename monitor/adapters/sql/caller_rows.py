@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Collection, Iterator
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, FromClause, exists, select
 
@@ -16,6 +16,7 @@ from monitor.core.events import Outcome
 from monitor.core.evidence import CallerRecord
 from monitor.core.windows import CallerFacts
 
+_Label = TypeVar("_Label", str, int)
 _CHUNK = 500
 _CALLER = traffic.callers.c
 _FACTS = (
@@ -72,6 +73,11 @@ def callers_of_keys(connection: Connection, keys: Collection[str]) -> dict[str, 
     return found
 
 
+def read_callers(connection: Connection, callers: Sequence[int]) -> dict[int, CallerRecord]:
+    """Return these callers by id; a few hundred at most."""
+    return dict(_read(connection, traffic.callers, _CALLER.id.in_(callers), _CALLER.id))
+
+
 def unregistered_callers(connection: Connection) -> list[CallerRecord]:
     """Return the callers of credentials that have successes and no place in the registry."""
     if connection.execute(select(_SEEN.c.cred).where(_UNKNOWN).limit(1)).first() is None:
@@ -99,8 +105,8 @@ def unregistered_gateways(connection: Connection) -> dict[str, tuple[str, ...]]:
 
 
 def _read(
-    connection: Connection, joined: FromClause, where: ColumnElement[bool], label: ColumnElement[str]
-) -> Iterator[tuple[str, CallerRecord]]:
+    connection: Connection, joined: FromClause, where: ColumnElement[bool], label: ColumnElement[_Label]
+) -> Iterator[tuple[_Label, CallerRecord]]:
     history, days = traffic.caller_history, traffic.caller_days
     activities: dict[int, Activity] = {}
     old = joined.join(history, history.c.caller_id == _CALLER.id)

@@ -99,7 +99,8 @@ def fold_days(before_day: int) -> Step:
 def renew_gaps(connection: Connection) -> int:
     """Recompute longest gaps where use arrived hours late and may have filled one."""
     table, days, history = traffic.callers.c, traffic.caller_days.c, traffic.caller_history.c
-    stale = select(table.id).where(table.gap_stale == 1).order_by(table.id).limit(_CALLERS_A_STEP).with_for_update()
+    stale = select(table.id).where(table.gap_stale == 1).order_by(table.id).limit(_CALLERS_A_STEP)
+    stale = stale.with_for_update(skip_locked=True)  # a flush locks them in another order; its callers come next time
     callers = connection.execute(stale).scalars().all()
     if not callers:
         return 0

@@ -7,16 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import Connection, Row, insert, select, text
 
 from monitor.adapters.sql import lifecycle
 from monitor.adapters.sql.bulk import Field, Upsert
-from monitor.adapters.sql.caller_rows import callers_of_keys
 from monitor.adapters.sql.chain import append_audit, faults, newest_entries
 from monitor.adapters.sql.counting import Stretch, count_requests
 from monitor.adapters.sql.engine import Database
 from monitor.adapters.sql.identity import digest
 from monitor.adapters.sql.incidents import open_incidents, put_incident
+from monitor.adapters.sql.kept_callers import KeptCallers
 from monitor.adapters.sql.outbox import enqueue
 from monitor.adapters.sql.registry import RegistryCache
 from monitor.adapters.sql.schema import records
@@ -65,10 +65,11 @@ _MEMOS = Upsert(
 class SqlSnapshot:
     """See `monitor.ports.Snapshot`; lives as long as its transaction."""
 
-    def __init__(self, connection: Connection, cache: RegistryCache, *, write: bool) -> None:
+    def __init__(self, connection: Connection, cache: RegistryCache, kept_callers: KeptCallers, *, write: bool) -> None:
         """Look through this connection."""
         self._connection = connection
         self._cache = cache
+        self._kept_callers = kept_callers
         self._write = write
 
     # --- evidence
@@ -92,7 +93,7 @@ class SqlSnapshot:
             return {}
         keys = sorted({plan.key for plan in plans})
         connection = self._connection
-        callers = callers_of_keys(connection, keys)
+        callers = self._kept_callers.of_keys(connection, keys)
         days = count_requests(connection, [Stretch.last_day(key, now_ms) for key in keys])
         weeks = count_requests(connection, [Stretch.week_before(p.id, p.key, p.started_at_ms) for p in plans])
         incidents = open_incidents(connection, set(keys))
@@ -102,7 +103,7 @@ class SqlSnapshot:
         return {
             plan.id: KeyEvidence(
                 key=plan.key,
-                callers=tuple(callers[plan.key]),
+                callers=callers[plan.key],
                 last_day=_with_zeros(days[plan.key], callers[plan.key]),
                 before_start=_with_zeros(weeks[plan.id], callers[plan.key]),
                 incidents=tuple(incidents.get(plan.key, ())),
@@ -183,14 +184,15 @@ class SqlSnapshot:
     def evaluations(self) -> Mapping[str, Evaluation]:
         """Return the latest decision of each rollover."""
         return {
-            row.rollover: Evaluation(
-                rollover=row.rollover,
-                evaluated_at_ms=row.evaluated_at_ms,
-                verdict=row.verdict,
-                body=json.loads(row.body),
-            )
+            row.rollover: _evaluation(row)
             for row in self._connection.execute(select(records.evaluations).order_by(records.evaluations.c.rollover))
         }
+
+    def evaluation(self, rollover: str) -> Evaluation | None:
+        """Return the latest decision of one rollover."""
+        table = records.evaluations
+        row = self._connection.execute(select(table).where(table.c.rollover == rollover)).one_or_none()
+        return None if row is None else _evaluation(row)
 
     def audit(self, kind: str, *, rollover: str | None, body: Mapping[str, Json], at_ms: int) -> AuditEntry:
         """Append anything else to the ledger."""
@@ -276,6 +278,15 @@ class SqlSnapshot:
         return self._connection
 
 
+def _evaluation(row: Row[Any]) -> Evaluation:
+    return Evaluation(
+        rollover=row.rollover,
+        evaluated_at_ms=row.evaluated_at_ms,
+        verdict=row.verdict,
+        body=json.loads(row.body),
+    )
+
+
 def _with_zeros(counts: dict[str, RequestCounts], callers: Iterable[CallerRecord]) -> dict[str, RequestCounts]:
     """Return the counts, with a zero written down for each credential that was ever used, only not then."""
     return {each.credential: RequestCounts() for each in callers} | counts
@@ -286,6 +297,7 @@ class EvidenceSide:
 
     _db: Database
     _registry_cache: RegistryCache
+    _kept_callers: KeptCallers
 
     @contextmanager
     def snapshot(self, *, write: bool = False) -> Iterator[Snapshot]:
@@ -294,7 +306,7 @@ class EvidenceSide:
         with opened as connection:
             if not self._db.is_sqlite and connection.execute(text("SELECT pg_is_in_recovery()")).scalar_one():
                 raise StoreRefused("this PostgreSQL is a standby: what it has not received yet cannot be decided on")
-            yield SqlSnapshot(connection, self._registry_cache, write=write)
+            yield SqlSnapshot(connection, self._registry_cache, self._kept_callers, write=write)
 
     def verify_audit(self) -> Sequence[str]:
         """Recompute the whole hash chain; return a sentence for each fault."""

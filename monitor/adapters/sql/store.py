@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from monitor.adapters.sql.engine import Database
 from monitor.adapters.sql.ingest import IngestSide
+from monitor.adapters.sql.kept_callers import KeptCallers
 from monitor.adapters.sql.outbox import OutboxSide
 from monitor.adapters.sql.reading import ReadingSide
 from monitor.adapters.sql.registry import RegistryCache, RegistrySide
@@ -19,6 +20,7 @@ class SqlStore(IngestSide, EvidenceSide, RegistrySide, TokenSide, OutboxSide, Re
         """Prepare; nothing is connected yet. Raises `ConfigError` for a URL that names no such database."""
         self._db = Database(url)
         self._registry_cache = RegistryCache()
+        self._kept_callers = KeptCallers()
         self._leading = Leading(self._db)
 
     def wait(self) -> None:

@@ -164,7 +164,7 @@ def rollover(store: PageStore, id_: str, *, now_ms: int, stale_after_ms: int, mo
     with store.snapshot() as snapshot:
         stands = snapshot.state(id_, now_ms)
         registry = snapshot.registry()
-        evaluation = snapshot.evaluations().get(id_)
+        evaluation = snapshot.evaluation(id_)
         history = snapshot.audit_entries(rollover=id_, limit=_MOST_HISTORY)
         records = snapshot.key(id_, now_ms).callers
     key = stands.rollover.key

@@ -131,6 +131,8 @@ def test_a_regions_verdict_is_recorded_and_is_not_the_rollovers(store: Store) ->
         snapshot.record(decision(region="eu", verdict=Verdict.GO))
         snapshot.put_evaluation(decision(region="us", verdict=Verdict.GO))
         assert snapshot.evaluations()[NAME].verdict == "NO_GO"
+        assert snapshot.evaluation(NAME) == snapshot.evaluations()[NAME]
+        assert snapshot.evaluation("another") is None
         assert len(snapshot.audit_entries(kind="decision")) == 2
 
 
