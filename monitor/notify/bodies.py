@@ -19,6 +19,7 @@ class What(StrEnum):
     OVERVIEW = "overview"
     ALERT = "alert"
     REMINDER = "reminder"
+    CHART = "chart"
 
 
 def rollover_handle(rollover: str) -> str:
@@ -45,6 +46,20 @@ def overview(
         "decision": dict(decision),
         "deadline": deadline,
         "state": state,
+        "drain": [dict(each) for each in drain],
+    }
+
+
+def chart(*, channel: str, rollover: str, key: str, drain: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
+    """Return the drain chart, for the rollover's thread; a picture where the other side takes one."""
+    return {
+        "what": What.CHART.value,
+        "channel": channel,
+        "handle": None,
+        "replaces": False,
+        "thread_of": rollover_handle(rollover),
+        "rollover": rollover,
+        "key": key,
         "drain": [dict(each) for each in drain],
     }
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from monitor.core.alerts import Alert, AlertKind
 from monitor.core.decision import Json
-from monitor.core.instants import HOUR_MS, MINUTE_MS, parse_rfc3339, rfc3339
+from monitor.core.instants import DAY_MS, HOUR_MS, MINUTE_MS, parse_rfc3339, rfc3339
 from monitor.core.registry import Registry
 from monitor.notify import bodies
 from monitor.notify.settings import Digest, NotifySettings, urgent
@@ -19,6 +19,9 @@ from monitor.ports import Message, Snapshot
 OVERVIEW_EVERY_MS = 5 * MINUTE_MS
 """A parent message is brought up to date no more often, unless the verdict changed."""
 OVERVIEW_AT_LEAST_EVERY_MS = 6 * HOUR_MS
+CHART_EVERY_MS = 7 * DAY_MS
+_LEAST_DAYS_DRAWN = 4
+"""A picture cannot be edited in place, so it comes seldom; the same as text stands in the parent message."""
 _EPISODE = "notify:episode:"
 _OVER = frozenset({"completed", "rolled_back"})
 """Nobody is told of a rollover that was over before anybody heard of it."""
@@ -97,9 +100,16 @@ class Notifier:
                 drain=each.drain,
             )
             memo = snapshot.memo(_OVERVIEW + each.rollover) or {}
+            drawn_ms = int(str(memo.get("drawn_ms", 0)))
+            draws = len(each.drain) >= _LEAST_DAYS_DRAWN and drawn_ms + CHART_EVERY_MS <= now_ms
             snapshot.put_memo(
                 _OVERVIEW + each.rollover,
-                {"shown": _digest(_visible(each)), "at_ms": now_ms, "urgent": _urgent(each)},
+                {
+                    "shown": _digest(_visible(each)),
+                    "at_ms": now_ms,
+                    "urgent": _urgent(each),
+                    "drawn_ms": now_ms if draws else drawn_ms,
+                },
                 now_ms=now_ms,
             )
             _enqueue(
@@ -111,6 +121,18 @@ class Notifier:
                 body=body,
                 now_ms=now_ms,
             )
+            if draws:
+                _enqueue(
+                    snapshot,
+                    channel="slack",
+                    dedup_key=f"chart:{each.rollover}:{now_ms}",
+                    order_key=f"chart:{each.rollover}",  # a picture holds up no alert
+                    reason="repeat" if drawn_ms else "first",
+                    body=bodies.chart(
+                        channel=channel, rollover=each.rollover, key=str(each.decision["key"]), drain=each.drain
+                    ),
+                    now_ms=now_ms,
+                )
 
     def flush(self, snapshot: Snapshot, *, now_ms: int) -> None:
         """Send reminders whose time has come, one message per audience."""

@@ -12,10 +12,12 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 
 from monitor.adapters.slack.blocks import plain
+from monitor.adapters.slack.chart import drain_png
 from monitor.adapters.slack.render import Renderer
 from monitor.core.decision import Json
 from monitor.core.untrusted import harmless
 from monitor.errors import Undeliverable, Undelivered
+from monitor.notify.bodies import What
 
 log = structlog.get_logger()
 
@@ -26,6 +28,9 @@ _NEVER = frozenset(
     {"channel_not_found", "is_archived", "not_in_channel", "no_text", "msg_too_long", "restricted_action"}
 )
 _OURS_TO_MEND = frozenset({"invalid_auth", "not_authed", "account_inactive", "token_revoked", "missing_scope"})
+_NO_UPLOADS = frozenset(
+    {"missing_scope", "not_allowed_token_type", "file_uploads_disabled", "file_uploads_except_images_disabled"}
+)
 _MEND_WAIT_SECONDS = 60.0
 
 
@@ -46,6 +51,7 @@ class SlackCourier:
         `fallback_channel` gets what its own channel does not take: an alert that nobody sees is lost.
         """
         self._fallback = fallback_channel
+        self._may_upload = True
         address = f"{base_url.rstrip('/')}/" if base_url else WebClient.BASE_URL
         self._client = WebClient(token=token, base_url=address, timeout=timeout_seconds, retry_handlers=[])
         self._renderer = renderer
@@ -54,6 +60,8 @@ class SlackCourier:
         self, body: Mapping[str, Json], *, key: str, places: Mapping[str, Mapping[str, Json]]
     ) -> Mapping[str, Json]:
         """See `monitor.notify.sender.Courier`."""
+        if body["what"] == What.CHART.value:
+            return self._draw(body, places.get(str(body["thread_of"])))
         rendered = self._renderer.render(body)
         message: dict[str, Any] = {"text": rendered.text, "blocks": rendered.blocks}
         known = places.get(str(body.get("handle")))
@@ -82,6 +90,36 @@ class SlackCourier:
             message["text"] = f"{note}: {rendered.text}"
             message["blocks"] = [plain(note).to_dict(), *rendered.blocks]
             return self._post(channel=self._fallback, **message)
+
+    def _draw(self, body: Mapping[str, Json], parent: Mapping[str, Json] | None) -> Mapping[str, Json]:
+        """Upload the chart into the rollover's thread; a token that may not leaves it at the text that is there."""
+        drain = body["drain"]
+        days = [each for each in drain if isinstance(each, Mapping)] if isinstance(drain, list) else []
+        if not self._may_upload or not days:
+            return {"receipt": "not drawn: the token may not upload"}
+        if parent is None:
+            raise Undelivered("the rollover's message, whose thread this belongs to, was not sent yet")
+        first, last = days[0], days[-1]
+        words = f"requests a day, {first['day']} to {last['day']}: old (orange) {first['old']} to {last['old']}"
+        words += f", new (blue) {first['new']} to {last['new']}"
+        try:
+            answer = self._client.files_upload_v2(
+                content=drain_png(days),
+                filename="drain.png",
+                title=f"{harmless(str(body['key']))}: {words}",
+                alt_txt=words,
+                channel=str(parent["channel"]),
+                thread_ts=str(parent["ts"]),
+            )
+        except SlackApiError as error:
+            if _code(error) not in _NO_UPLOADS:
+                raise _fault(error) from None
+            self._may_upload = False
+            log.info("slack_uploads_not_allowed", error=_code(error))
+            return {"receipt": "not drawn: the token may not upload"}
+        except (SlackClientError, URLError, HTTPException, OSError, ValueError) as error:
+            raise Undelivered(f"Slack did not take the chart: {type(error).__name__}") from None
+        return {"receipt": str(answer["files"][0]["id"])}
 
     def _post(self, **message: Any) -> Mapping[str, Json]:  # noqa: ANN401 - slack-sdk's arguments
         answer = self._call(self._client.chat_postMessage, **message)

@@ -75,6 +75,8 @@ class Renderer:
                 return self._alert(body)
             case What.REMINDER:
                 return self._reminder(body)
+            case What.CHART:
+                raise ValueError("a chart is no message: it is uploaded")
 
     # --- one message per rollover, kept up to date
 
