@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from monitor.api.deps import Deps
-from monitor.api.page import actions, telemetry, views
+from monitor.api.page import actions, keys, telemetry, views
 from monitor.api.page.live import Ticker
 from monitor.api.page.session import LONGEST_TOKEN, Session, from_here, is_ours, log_in, log_out
 from monitor.api.page.site import SEE_OTHER, Site, form_of, number_of, version_of
@@ -35,6 +35,7 @@ def page_router(deps: Deps) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     site = Site(deps)
     _read_routes(router, site)
+    _key_routes(router, site)
     _session_routes(router, site)
     _act_routes(router, site)
     _live_routes(router, site)
@@ -67,13 +68,6 @@ def _read_routes(router: APIRouter, site: Site) -> None:
 
         return await site.page(request, "rollover.html", "overview", read)
 
-    @router.get("/keys")
-    async def keys(request: Request, q: str = "") -> Response:
-        def read() -> Mapping[str, Any]:
-            return {"view": telemetry.keys(deps.store, query=q[:_LONGEST_QUERY], page=number_of(request, "page"))}
-
-        return await site.page(request, "keys.html", "keys", read)
-
     @router.get("/telemetry")
     async def health(request: Request) -> Response:
         def read() -> Mapping[str, Any]:
@@ -81,6 +75,31 @@ def _read_routes(router: APIRouter, site: Site) -> None:
             return {"view": view, "not_ready": deps.not_ready()}
 
         return await site.page(request, "telemetry.html", "telemetry", read)
+
+
+def _key_routes(router: APIRouter, site: Site) -> None:
+    deps = site.deps
+
+    @router.get("/keys")
+    async def all_keys(request: Request, q: str = "") -> Response:
+        def read() -> Mapping[str, Any]:
+            view = keys.keys(
+                deps.store,
+                rule=deps.rotation,
+                now_ms=deps.clock.now_ms(),
+                query=q[:_LONGEST_QUERY],
+                page=number_of(request, "page"),
+            )
+            return {"view": view}
+
+        return await site.page(request, "keys.html", "keys", read)
+
+    @router.get("/keys/{name:path}")
+    async def one_key(request: Request, name: str) -> Response:
+        def read() -> Mapping[str, Any]:
+            return {"view": keys.key(deps.store, name, rule=deps.rotation, now_ms=deps.clock.now_ms())}
+
+        return await site.page(request, "key.html", "keys", read)
 
 
 def _session_routes(router: APIRouter, site: Site) -> None:

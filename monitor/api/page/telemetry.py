@@ -1,4 +1,4 @@
-"""The two plainer views: how far we can trust our eyes, and the keys with their versions."""
+"""How far we can trust our eyes: partitions, gateways, rejects, gaps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from monitor.api.page.views import PageStore
 from monitor.core.evidence import CoverageGap, GatewayLiveness, PartitionStatus
 from monitor.core.instants import DAY_MS
-from monitor.core.registry import Key
 from monitor.ports import RejectRow
 
 _LOOKBACK_MS = 100 * DAY_MS
@@ -22,24 +21,6 @@ class TelemetryView:
     gateways: Sequence[tuple[GatewayLiveness, bool]]
     rejects: Sequence[RejectRow]
     gaps: Sequence[CoverageGap]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyRow:
-    """A key with the ids of its rollovers."""
-
-    key: Key
-    rollovers: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeysView:
-    """One page of the keys."""
-
-    rows: Sequence[KeyRow]
-    page: int
-    pages: int
-    query: str
 
 
 def telemetry(store: PageStore, *, now_ms: int) -> TelemetryView:
@@ -57,21 +38,3 @@ def telemetry(store: PageStore, *, now_ms: int) -> TelemetryView:
         rejects=store.rejects(limit=25),
         gaps=seen.gaps,
     )
-
-
-def keys(store: PageStore, *, query: str = "", page: int = 1, size: int = 40) -> KeysView:
-    """Return one page of the keys whose name or owner fits."""
-    with store.snapshot() as snapshot:
-        registry = snapshot.registry()
-    by_key: dict[str, list[str]] = {}
-    for each in registry.rollovers:
-        by_key.setdefault(each.key, []).append(each.id)
-    wanted = query.casefold()
-    found = [
-        KeyRow(key=each, rollovers=by_key.get(each.key, []))
-        for each in sorted(registry.keys, key=lambda key: key.key)
-        if wanted in each.key.casefold() or wanted in (each.owner.team or "").casefold()
-    ]
-    pages = max(-(-len(found) // size), 1)
-    page = min(max(page, 1), pages)
-    return KeysView(rows=found[(page - 1) * size : page * size], page=page, pages=pages, query=query)

@@ -16,7 +16,7 @@ from tests.contract.store.factories import NEW, OLD, event, failure
 from tests.unit.api.world import NOW, ROLLOVER
 from tests.unit.page.site import ROLLOVER_PATH, Visitor
 
-PAGES = ("/", ROLLOVER_PATH, "/keys", "/telemetry", "/login")
+PAGES = ("/", ROLLOVER_PATH, "/keys", "/keys/billing-api", "/telemetry", "/login")
 HOSTILE = (
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
@@ -134,7 +134,7 @@ class AwayStore(MemoryStore):
         return super().token(digest)
 
 
-@pytest.mark.parametrize("path", ["/", ROLLOVER_PATH, "/keys", "/telemetry"])
+@pytest.mark.parametrize("path", ["/", ROLLOVER_PATH, "/keys", "/keys/billing-api", "/telemetry"])
 def test_a_database_that_is_away_is_said_and_is_no_crash(path: str) -> None:
     store = AwayStore()
     visitor = Visitor(store=store)
