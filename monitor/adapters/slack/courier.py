@@ -29,7 +29,13 @@ _NEVER = frozenset(
 )
 _OURS_TO_MEND = frozenset({"invalid_auth", "not_authed", "account_inactive", "token_revoked", "missing_scope"})
 _NO_UPLOADS = frozenset(
-    {"missing_scope", "not_allowed_token_type", "file_uploads_disabled", "file_uploads_except_images_disabled"}
+    {
+        "missing_scope",
+        "unknown_method",
+        "not_allowed_token_type",
+        "file_uploads_disabled",
+        "file_uploads_except_images_disabled",
+    }
 )
 _MEND_WAIT_SECONDS = 60.0
 
@@ -65,7 +71,7 @@ class SlackCourier:
         rendered = self._renderer.render(body)
         message: dict[str, Any] = {"text": rendered.text, "blocks": rendered.blocks}
         known = places.get(str(body.get("handle")))
-        if body.get("replaces") and known:
+        if body.get("replaces") and known and known.get("ts"):
             try:
                 self._call(self._client.chat_update, channel=known["channel"], ts=known["ts"], **message)
             except _Gone:
@@ -75,7 +81,7 @@ class SlackCourier:
         parent = places.get(str(body.get("thread_of")))
         message |= {"unfurl_links": False, "unfurl_media": False, "link_names": False}
         message["metadata"] = {"event_type": "rollwatch", "event_payload": {"dedup_key": key}}
-        if parent:
+        if parent and parent.get("ts"):
             try:
                 return self._post(channel=parent["channel"], thread_ts=parent["ts"], **message)
             except _Gone:
@@ -95,8 +101,8 @@ class SlackCourier:
         """Upload the chart into the rollover's thread; a token that may not leaves it at the text that is there."""
         drain = body["drain"]
         days = [each for each in drain if isinstance(each, Mapping)] if isinstance(drain, list) else []
-        if not self._may_upload or not days:
-            return {"receipt": "not drawn: the token may not upload"}
+        if not self._may_upload or not days or (parent is not None and not parent.get("ts")):
+            return {"receipt": "not drawn: nothing to draw, or nowhere to put it"}
         if parent is None:
             raise Undelivered("the rollover's message, whose thread this belongs to, was not sent yet")
         first, last = days[0], days[-1]
@@ -123,7 +129,9 @@ class SlackCourier:
 
     def _post(self, **message: Any) -> Mapping[str, Json]:  # noqa: ANN401 - slack-sdk's arguments
         answer = self._call(self._client.chat_postMessage, **message)
-        return {"channel": answer["channel"], "ts": answer["ts"], "receipt": f"{answer['channel']}/{answer['ts']}"}
+        # An answer that is ok is a delivery, even where it does not say where the message stands (a proxy, a bridge).
+        channel, ts = answer.get("channel", message["channel"]), answer.get("ts")
+        return {"channel": channel, "ts": ts, "receipt": f"{channel}/{ts}"}
 
     def _call(self, method: Any, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - one of slack-sdk's methods
         try:
@@ -156,7 +164,11 @@ class _ShapeRefused(Undeliverable):
 
 def _code(error: SlackApiError) -> str:
     data = error.response.data if error.response is not None else None
-    return str(data.get("error", "no error code")) if isinstance(data, dict) else "an unreadable answer"
+    return (
+        harmless(str(data.get("error", "no error code")), limit=200)
+        if isinstance(data, dict)
+        else "an unreadable answer"
+    )
 
 
 def _fault(error: SlackApiError) -> Undelivered:

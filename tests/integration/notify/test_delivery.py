@@ -6,6 +6,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,20 @@ def test_it_waits_as_long_as_slack_asks_and_no_longer() -> None:
         post.work(for_ms=HOUR_MS)
     assert 120_000 <= post.now_ms - T0 <= 123_000
     assert [each.fault for each in slack.calls] == [Fault.RATE_LIMITED, None]
+
+
+def test_an_answer_that_does_not_say_where_the_message_stands_is_a_delivery_all_the_same() -> None:
+    class Bridge(SlackServer):
+        def answer(self, method: str, given: dict[str, Any]) -> dict[str, Any]:
+            super().answer(method, given)
+            return {"ok": True}
+
+    store = MemoryStore()
+    again = queued("e-2")
+    enqueue(store, queued("e-1"), replace(again, body={**again.body, "handle": queued("e-1").body["handle"]}))
+    with Bridge() as slack:
+        Post(store, {"slack": slack_courier(slack)}).work(for_ms=HOUR_MS)
+    assert [each.dedup_key for each in slack.posted] == ["slack:e-1", "slack:e-2"]
 
 
 class Hanging:
