@@ -10,6 +10,7 @@ import typer
 from monitor.cli.common import AsJson, By, emit, now_ms, opened_store, say, settings, show_table, who
 from monitor.core.alerts import AlertKind
 from monitor.core.instants import parse_duration, parse_rfc3339, rfc3339
+from monitor.core.untrusted import harmless
 from monitor.errors import ConfigError, Undelivered
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def alerts() -> None:
 @app.command("list")
 def list_(
     rollover: Annotated[str | None, typer.Option(help="Only of this rollover.")] = None,
-    sent: Annotated[bool, typer.Option("--sent", help="What has left, with its receipt, instead.")] = False,
+    sent: Annotated[bool, typer.Option("--sent", help="Instead: what left, what waits, what was refused.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 50,
     as_json: AsJson = False,
 ) -> None:
@@ -68,6 +69,7 @@ def _row(body: Mapping[str, Any]) -> list[object]:
 def _show_sent(store: Store, rollover: str | None, limit: int, *, as_json: bool) -> None:
     rows = [each for each in store.notifications(limit=limit) if rollover in (None, each.order_key)]
     waiting = store.outbox_size()
+    refused = [each for each in store.dead_messages(limit=limit) if rollover in (None, each.message.order_key)]
     if as_json:
         sent = [
             {
@@ -80,14 +82,29 @@ def _show_sent(store: Store, rollover: str | None, limit: int, *, as_json: bool)
             }
             for each in rows
         ]
-        emit({"sent": sent, "waiting": waiting})
+        dead = [
+            {
+                "at": rfc3339(each.message.created_at_ms),
+                "sender": each.message.channel,
+                "about": each.message.order_key,
+                "reason": each.message.reason,
+                "attempts": each.attempts,
+                "error": each.error,
+                "dedup_key": each.message.dedup_key,
+            }
+            for each in refused
+        ]
+        emit({"sent": sent, "waiting": waiting, "refused": dead})
         return
     show_table(
         ["Sent", "By", "About", "Why", "Receipt"],
         [[rfc3339(each.sent_at_ms), each.channel, each.order_key, each.reason, each.receipt] for each in rows],
         empty="nothing has been sent",
     )
-    say(f"{waiting} waiting to be sent")
+    say(f"{waiting} waiting to be sent, {len(refused)} refused for good")
+    for each in refused:
+        message, answer = each.message, harmless(each.error, limit=300)
+        say(f"refused: {message.channel}, {harmless(message.order_key)}, {message.reason}: {answer}")
 
 
 @app.command()

@@ -18,7 +18,7 @@ from monitor.ports.lifecycle import (
     Token,
     TokenStore,
 )
-from monitor.ports.outbox import Incident, Message, ModelRun, Notification, OutboxStore, QueuedMessage
+from monitor.ports.outbox import DeadMessage, Incident, Message, ModelRun, Notification, OutboxStore, QueuedMessage
 from monitor.ports.reading import (
     CallerRow,
     LedgerRow,
@@ -54,6 +54,7 @@ __all__ = [
     "CallerRow",
     "CallerStateKey",
     "Claim",
+    "DeadMessage",
     "Evaluation",
     "EvidenceStore",
     "Identity",

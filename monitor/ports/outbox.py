@@ -68,6 +68,15 @@ class Notification:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeadMessage:
+    """A message that was given up, and what the other side said last."""
+
+    message: Message
+    attempts: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRun:
     """One training of the detector; `body` holds its numbers, `artifact` what is needed to score again."""
 
@@ -99,6 +108,10 @@ class OutboxStore(Protocol):
 
     def notifications(self, *, limit: int = 100) -> Sequence[Notification]:
         """Return what was sent, newest first."""
+        ...
+
+    def dead_messages(self, *, limit: int = 100) -> Sequence[DeadMessage]:
+        """Return what was given up, newest first."""
         ...
 
     def outbox_size(self) -> int:

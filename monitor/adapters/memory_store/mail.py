@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from monitor.adapters.memory_store.journal import Journal
 from monitor.errors import NotFound
-from monitor.ports.outbox import Message, ModelRun, Notification, QueuedMessage
+from monitor.ports.outbox import DeadMessage, Message, ModelRun, Notification, QueuedMessage
 
 _RUNS_KEPT = 10
 
@@ -27,7 +27,7 @@ class Mail:
         """Start empty."""
         self._journal = journal
         self._waiting: dict[int, _Queued] = {}
-        self.dead: dict[int, tuple[Message, str]] = {}
+        self.dead: dict[int, DeadMessage] = {}
         """What was given up, with the last error."""
         self._known: dict[str, bool] = {}
         self._last_id = 0
@@ -84,7 +84,7 @@ class Mail:
             self._refuse_unknown(message_id)
         elif retry_at_ms is None:
             del self._waiting[message_id]
-            self.dead[message_id] = (queued.message, error)
+            self.dead[message_id] = DeadMessage(message=queued.message, attempts=queued.attempts, error=error)
         else:
             queued.due_ms = retry_at_ms
             queued.error = error

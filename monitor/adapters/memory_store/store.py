@@ -20,7 +20,7 @@ from monitor.core.windows import Aggregate
 from monitor.errors import Conflict, NotFound, StoreAway
 from monitor.ports.ingest_store import Applied, Claim, Probe
 from monitor.ports.lifecycle import ImportReport, Scope, Token
-from monitor.ports.outbox import ModelRun, Notification, QueuedMessage
+from monitor.ports.outbox import DeadMessage, ModelRun, Notification, QueuedMessage
 from monitor.ports.reading import RejectRow, Retention
 from monitor.ports.sources import Partition
 
@@ -227,6 +227,11 @@ class MemoryStore(ReadingSide):
         """Return what was sent, newest first."""
         with self._open() as contents:
             return contents.mail.sent[: -limit - 1 : -1]
+
+    def dead_messages(self, *, limit: int = 100) -> Sequence[DeadMessage]:
+        """Return what was given up, newest first."""
+        with self._open() as contents:
+            return [contents.mail.dead[each] for each in sorted(contents.mail.dead, reverse=True)[:limit]]
 
     def outbox_size(self) -> int:
         """Return how many messages wait."""

@@ -13,7 +13,7 @@ from monitor.adapters.sql.identity import digest
 from monitor.adapters.sql.schema import records
 from monitor.core.chain import canonical_json
 from monitor.errors import NotFound
-from monitor.ports import Message, ModelRun, Notification, QueuedMessage
+from monitor.ports import DeadMessage, Message, ModelRun, Notification, QueuedMessage
 
 _RUNS_KEPT = 10
 _OUTBOX = records.outbox.c
@@ -118,6 +118,13 @@ class OutboxSide:
             for row in rows
         ]
 
+    def dead_messages(self, *, limit: int = 100) -> Sequence[DeadMessage]:
+        """Return what was given up, newest first."""
+        query = select(records.outbox).where(_OUTBOX.state == "dead").order_by(desc(_OUTBOX.id)).limit(limit)
+        with self._db.reading() as connection:
+            rows = connection.execute(query).all()
+        return [DeadMessage(message=_message(row), attempts=row.attempts, error=row.error or "") for row in rows]
+
     def outbox_size(self) -> int:
         """Return how many messages wait."""
         with self._db.reading() as connection:
@@ -175,15 +182,15 @@ def _finish(connection: Connection, message_id: int, *, state: str, error: str |
 
 
 def _queued(row: Row[Any]) -> QueuedMessage:
-    return QueuedMessage(
-        id=row.id,
-        attempts=row.attempts,
-        message=Message(
-            dedup_key=row.dedup_key,
-            channel=row.channel,
-            order_key=row.order_key,
-            reason=row.reason,
-            body=json.loads(row.body),
-            created_at_ms=row.created_at_ms,
-        ),
+    return QueuedMessage(id=row.id, attempts=row.attempts, message=_message(row))
+
+
+def _message(row: Row[Any]) -> Message:
+    return Message(
+        dedup_key=row.dedup_key,
+        channel=row.channel,
+        order_key=row.order_key,
+        reason=row.reason,
+        body=json.loads(row.body),
+        created_at_ms=row.created_at_ms,
     )

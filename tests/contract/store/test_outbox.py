@@ -99,6 +99,9 @@ def test_a_message_that_was_given_up_no_longer_holds_back_its_followers(store: S
     assert names(take(store)) == ["m-2"]
     assert store.outbox_size() == 1
     assert enqueue(store, message("m-1")) == [False], "it is known, and dead"
+    (dead,) = store.dead_messages()
+    assert (dead.message, dead.attempts) == (message("m-1"), 1)
+    assert dead.error
 
 
 def test_a_message_is_not_taken_before_it_is_due(store: Store) -> None:

@@ -47,7 +47,20 @@ def test_the_list_says_of_each_whether_it_was_told_and_why(env: dict[str, str]) 
     shown = ok(env, "alerts", "list")
     assert "\tyes\tfirst\t" in shown
     assert "\x1b" not in shown
-    assert json.loads(ok(env, "alerts", "list", "--sent", "--json")) == {"sent": [], "waiting": 1}
+    assert json.loads(ok(env, "alerts", "list", "--sent", "--json")) == {"sent": [], "waiting": 1, "refused": []}
+
+
+def test_what_left_and_what_was_refused_is_listed(env: dict[str, str]) -> None:
+    store = open_store(env["ROLLWATCH_STORE__URL"])
+    (taken,) = store.take_messages(limit=1, lease_ms=1, now_ms=T0)
+    store.message_failed(taken.id, retry_at_ms=None, error="the receiver answered 404\x1b[2J", now_ms=T0)
+    store.close()
+    (refused,) = json.loads(ok(env, "alerts", "list", "--sent", "--json"))["refused"]
+    assert (refused["sender"], refused["attempts"]) == ("webhook", 1)
+    shown = run(env, "alerts", "list", "--sent").stderr
+    assert "0 waiting to be sent, 1 refused for good" in shown
+    assert "the receiver answered 404" in shown
+    assert "\x1b" not in shown
 
 
 def test_an_episode_is_acknowledged_and_snoozed_and_shows_by_whom(env: dict[str, str]) -> None:
