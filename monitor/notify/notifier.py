@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from monitor.core.alerts import Alert, AlertKind
 from monitor.core.decision import Json
@@ -67,6 +67,8 @@ class Notifier:
             if reason not in TELLS:
                 continue
             now_known = after(alert, episode, reason)
+            if alert.kind is AlertKind.STRAGGLER and episode is not None and _waits(snapshot, alert.episode):
+                now_known = replace(now_known, level=episode.level)  # nobody ignored what has not left yet
             snapshot.put_memo(_EPISODE + alert.episode, now_known.as_json(), now_ms=now_ms)
             self._copies(snapshot, alert, reason, now_ms=now_ms)
             if self._settings.slack:
@@ -255,6 +257,11 @@ class Notifier:
                 },
                 now_ms=now_ms,
             )
+
+
+def _waits(snapshot: Snapshot, episode: str) -> bool:
+    """Return whether a reminder of that episode waits for its hour."""
+    return any(episode in episodes_of(pending) for pending in snapshot.memos(_PENDING).values())
 
 
 def _about(snapshot: Snapshot, alert: Alert) -> Json:

@@ -112,6 +112,15 @@ def test_digests_wait_for_the_morning_or_for_monday(slack: SlackServer, digest: 
     assert all(each[11:] == "07:00" or digest is Digest.WEEKLY for each in found)
 
 
+def test_what_has_not_left_yet_was_ignored_by_nobody(slack: SlackServer) -> None:
+    tuesday = T0 + 11 * DAY_MS
+    story = Story(slack, deadline_ms=tuesday, settings=replace(SETTINGS, digest=Digest.WEEKLY))
+    story.run_to(tuesday - 12 * HOUR_MS)
+    assert story.reasons("straggler") == ["first", "escalated", "repeat"], "three marks passed before Monday"
+    assert times(story, "#payments") == ["2026-05-11T07:00"]
+    assert times(story, "#rollovers") == times(story, PERSON) == []
+
+
 def test_nobody_is_told_twice_the_same(slack: SlackServer) -> None:
     story = Story(slack, deadline_ms=DEADLINE)
     story.run_to(AFTER)
