@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from monitor.adapters.egress import Egress, check_url, post
+from monitor.core.alerts import AlertKind
 from monitor.core.decision import Json
 from monitor.core.instants import DAY_MS, parse_rfc3339, rfc3339
 from monitor.core.untrusted import harmless
@@ -56,10 +57,10 @@ class WebhookCourier:
 class AlertmanagerCourier:
     """Posts to `/api/v2/alerts`: one alert an episode; its end sets `endsAt`."""
 
-    def __init__(self, *, url: str, egress: Egress) -> None:
+    def __init__(self, *, url: str, egress: Egress, runbook_url: str | None = None) -> None:
         """`url` is Alertmanager's address, without the path. Raises `ConfigError`."""
         check_url(url, egress)
-        self._url, self._egress = f"{url.rstrip('/')}/api/v2/alerts", egress
+        self._url, self._egress, self._runbook_url = f"{url.rstrip('/')}/api/v2/alerts", egress, runbook_url
 
     def deliver(
         self, body: Mapping[str, Json], *, key: str, places: Mapping[str, Mapping[str, Json]]
@@ -73,7 +74,10 @@ class AlertmanagerCourier:
         begun = known["startsAt"] if known else alert["at"]
         shown: dict[str, Any] = {
             "labels": labels,
-            "annotations": {"summary": harmless(alert["text"], limit=_MAX_SUMMARY), "runbook": _runbook(alert)},
+            "annotations": {
+                "summary": harmless(alert["text"], limit=_MAX_SUMMARY),
+                "runbook_url": _runbook(alert, self._runbook_url),
+            },
             "startsAt": begun,
             # Without an end Alertmanager takes an alert that is not repeated for over after five minutes.
             "endsAt": alert["at"] if alert["kind"] == "resolved" else rfc3339(parse_rfc3339(alert["at"]) + _OPEN_MS),
@@ -85,10 +89,10 @@ class AlertmanagerCourier:
 class PagerDutyCourier:
     """Posts Events API v2: `trigger` and `resolve` with the episode as deduplication key."""
 
-    def __init__(self, *, url: str, routing_key: str, egress: Egress) -> None:
+    def __init__(self, *, url: str, routing_key: str, egress: Egress, runbook_url: str | None = None) -> None:
         """Raises `ConfigError` for an address that may not be used."""
         check_url(url, egress)
-        self._url, self._routing_key, self._egress = url, routing_key, egress
+        self._url, self._routing_key, self._egress, self._runbook_url = url, routing_key, egress, runbook_url
 
     def deliver(
         self, body: Mapping[str, Json], *, key: str, places: Mapping[str, Mapping[str, Json]]
@@ -109,7 +113,7 @@ class PagerDutyCourier:
                 "timestamp": alert["at"],
                 "component": harmless(alert["key"]),
                 "class": alert["cause"] or alert["kind"],
-                "custom_details": {"rollover": alert["rollover"], "runbook": _runbook(alert)},
+                "custom_details": {"rollover": alert["rollover"], "runbook": _runbook(alert, self._runbook_url)},
             }
         sent = json.dumps(event).encode()
         return {"receipt": str(post(self._url, sent, {"Content-Type": "application/json"}, self._egress))}
@@ -144,7 +148,6 @@ def _labels(alert: Mapping[str, Any]) -> dict[str, Json]:
     return {"alertname": "Rollwatch", **{name: harmless(str(value)) for name, value in named.items() if value}}
 
 
-def _runbook(alert: Mapping[str, Any]) -> str:
-    guides = {kind.value: guide for kind, guide in BY_KIND.items()}
-    guide = BY_CAUSE.get(alert["cause"] or "") or guides[alert["kind"]]
-    return f"docs/runbooks/{guide.runbook}.md"
+def _runbook(alert: Mapping[str, Any], base: str | None) -> str:
+    guide = BY_CAUSE.get(alert["cause"] or "") or BY_KIND[AlertKind(alert["kind"])]
+    return f"{(base or 'docs/runbooks').rstrip('/')}/{guide.runbook}.md"

@@ -66,10 +66,15 @@ def couriers(settings: Settings, *, now_ms: Callable[[], int]) -> Mapping[str, C
     secret = hook.secret.get_secret_value() if hook.secret is not None else None
     if hook.shape == "pagerduty" and secret is not None:
         made["pagerduty"] = PagerDutyCourier(
-            url=url or _PAGERDUTY, routing_key=secret, egress=_egress(settings, url or _PAGERDUTY)
+            url=url or _PAGERDUTY,
+            routing_key=secret,
+            egress=_egress(settings, url or _PAGERDUTY),
+            runbook_url=settings.notify.runbook_url,
         )
     elif url is not None and hook.shape == "alertmanager":
-        made["alertmanager"] = AlertmanagerCourier(url=url, egress=_egress(settings, url))
+        made["alertmanager"] = AlertmanagerCourier(
+            url=url, egress=_egress(settings, url), runbook_url=settings.notify.runbook_url
+        )
     elif url is not None:
         made["webhook"] = WebhookCourier(url=url, secret=secret, egress=_egress(settings, url), now_ms=now_ms)
     return made

@@ -82,12 +82,14 @@ def test_a_receiver_can_tell_that_it_is_ours_and_how_old_and_whether_it_had_it_b
 
 
 def test_alertmanager_gets_one_alert_an_episode_that_stays_open_until_its_end(receiver: Receiver) -> None:
-    courier = AlertmanagerCourier(url=f"http://127.0.0.1:{receiver.port}/", egress=HOME)
+    wiki = "https://wiki.example/runbooks/"
+    courier = AlertmanagerCourier(url=f"http://127.0.0.1:{receiver.port}/", egress=HOME, runbook_url=wiki)
     told = alert(cause="stale_gateway", gateway="edge-1")
     place = courier.deliver(body(told), key="k", places={})
     got, (begun,) = only(receiver)
     assert got.path == "/api/v2/alerts"
     assert begun["labels"]["alertname"] == "Rollwatch"
+    assert begun["annotations"]["runbook_url"] == f"{wiki}stale-gateway.md"
     assert begun["startsAt"] == told.as_json()["at"]
     assert begun["endsAt"] > "2026-05-30", "without an end it would be over after five minutes"
     end = body(ended(told), "resolved")
