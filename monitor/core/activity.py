@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from monitor.core.instants import DAY_MS
+
 
 class Day(NamedTuple):
     """One UTC day of a caller: see `DayUse`."""
@@ -24,6 +26,7 @@ class Day(NamedTuple):
 
 _WIDTH = len(Day._fields)
 _USES = Day._fields.index("uses")
+_LAST = Day._fields.index("last_ms")
 
 
 @dataclass(slots=True)
@@ -89,6 +92,16 @@ class Activity:
         """Return (days, uses) from that day on."""
         index = self._index(day)
         return len(self) - index, sum(self._cells[index * _WIDTH + _USES :: _WIDTH])
+
+    def uses_since(self, moment_ms: int) -> int:
+        """Return the uses since a moment; its own day counts whole if its last use is not before the moment."""
+        day = moment_ms // DAY_MS
+        at = self._index(day) * _WIDTH
+        cells = self._cells
+        uses = sum(cells[at + _USES :: _WIDTH])
+        if at < len(cells) and cells[at] == day and cells[at + _LAST] < moment_ms:
+            uses -= cells[at + _USES]
+        return uses
 
     def _index(self, day: int) -> int:
         return bisect_left(self._cells[::_WIDTH], day)

@@ -11,6 +11,7 @@ HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_IN_UTC = _EPOCH.replace(tzinfo=None)
 _MILLISECOND = timedelta(milliseconds=1)
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 _UNIT_MS = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
@@ -34,10 +35,8 @@ def rfc3339(epoch_ms: int) -> str:
     >>> rfc3339(1_779_999_999_123)
     '2026-05-28T20:26:39.123Z'
     """
-    moment = from_ms(epoch_ms)
-    text = moment.strftime("%Y-%m-%dT%H:%M:%S")
-    millis = epoch_ms % SECOND_MS
-    return f"{text}.{millis:03d}Z" if millis else f"{text}Z"
+    moment = _EPOCH_IN_UTC + timedelta(milliseconds=epoch_ms)
+    return f"{moment.isoformat(timespec='milliseconds' if epoch_ms % SECOND_MS else 'seconds')}Z"
 
 
 def parse_rfc3339(text: str) -> int:

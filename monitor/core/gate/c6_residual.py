@@ -6,7 +6,7 @@ from monitor.core.callers import FOREVER_MS, Entry
 from monitor.core.decision import Blocker, Status
 from monitor.core.gate.finding import Finding, Trouble, finding
 from monitor.core.gate.look import Look
-from monitor.core.instants import DAY_MS, rfc3339
+from monitor.core.instants import rfc3339
 
 CLAUSE = "C6"
 _NAMED = 3
@@ -39,9 +39,7 @@ def _last(entry: Entry) -> int:
 
 
 def _uses_in_window(entry: Entry, from_ms: int) -> int:
-    return sum(
-        day.uses for record in entry.old for day in record.activity.since(from_ms // DAY_MS) if day.last_ms >= from_ms
-    )
+    return sum(record.activity.uses_since(from_ms) for record in entry.old)
 
 
 def _trouble(look: Look, total: int, uses: list[tuple[int, Entry]]) -> Trouble:
