@@ -16,7 +16,7 @@ from monitor.api.deps import Deps
 from monitor.api.problems import ProblemError, described
 from monitor.api.reading import find
 from monitor.control import steps, tokens
-from monitor.control.brownouts import brownout_plan
+from monitor.control.brownouts import brownout_measured, brownout_plan
 from monitor.core.decision import Json
 from monitor.core.instants import parse_rfc3339, rfc3339
 from monitor.core.policy import PolicyError
@@ -163,6 +163,20 @@ def plan_brownout(deps: Given, _reader: Reader, rollover: RolloverId) -> dict[st
     """Plan short refusals of the old version in the stragglers' own hours: who is reached, and who is not."""
     with deps.store.snapshot() as snapshot:
         return brownout_plan(snapshot, deps.judge, rollover, now_ms=deps.clock.now_ms())
+
+
+@router.get("/rollovers/{rollover}/brownout/measured", response_model=schemas.Rows, tags=["lifecycle"])
+def measure_brownout(
+    deps: Given,
+    _reader: Reader,
+    rollover: RolloverId,
+    since: Annotated[str | None, Query(description="The window's start; default: the last step to `brownout`.")] = None,
+    accept: Annotated[int | None, Query(ge=0, description="How many refused callers are accepted.")] = None,
+) -> dict[str, Json]:
+    """Measure a window while it runs: who was refused, whom nobody expected, and in `abort` why it must end now."""
+    now_ms, since_ms = deps.clock.now_ms(), _time(since, "since")
+    with deps.store.snapshot() as snapshot:
+        return brownout_measured(snapshot, deps.judge, rollover, now_ms=now_ms, since_ms=since_ms, accept=accept)
 
 
 @router.post("/rollovers/{rollover}/brownout", response_model=schemas.Stepped, tags=["lifecycle"])

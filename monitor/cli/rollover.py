@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -174,9 +174,14 @@ def _told(done: Stepped, *, as_json: bool) -> None:
 
 
 @app.command()
-def brownout(
+def brownout(  # noqa: PLR0917 - passed by name
     rollover: Rollover,
     begin: Annotated[bool, typer.Option("--begin", help="Record that the first window has begun.")] = False,
+    measure: Annotated[bool, typer.Option("--measure", help="Say what the window under way has done so far.")] = False,
+    since: Annotated[str | None, typer.Option(metavar="TS", help="The window's start, to measure another one.")] = None,
+    accept: Annotated[
+        int | None, typer.Option(min=0, help="End it above so many refused callers. Default: as many as hold it.")
+    ] = None,
     reason: Reason = None,
     by: By = None,
     as_json: AsJson = False,
@@ -186,36 +191,25 @@ def brownout(
     $ rollwatch rollover brownout billing-2026-05                   the plan: windows, who is reached, who is not
 
     $ rollwatch rollover brownout billing-2026-05 --begin --reason "first window agreed"
+
+    $ rollwatch rollover brownout billing-2026-05 --measure         exit code 1 says: end it now
+
     """
-    from monitor.control.brownouts import brownout_plan  # noqa: PLC0415 - start-up time
+    from monitor.cli.brownouts import show_measured, show_plan  # noqa: PLC0415 - start-up time
+    from monitor.control.brownouts import brownout_measured, brownout_plan  # noqa: PLC0415
     from monitor.control.steps import Action  # noqa: PLC0415
 
     if begin:
         _step(rollover, Action.BROWNOUT, by=by, reason=reason, as_json=as_json)
         return
     with opened_store() as store, store.snapshot() as snapshot:
-        planned = brownout_plan(snapshot, _judge(settings()), rollover, now_ms=now_ms())
-    if as_json:
-        emit(planned)
-        return
-    windows: Any = planned["windows"]
-    show_table(
-        ["From", "Until", "Reaches", "Who"],
-        [
-            [
-                each["from"],
-                each["until"],
-                f"{100 * each['coverage']:.0f} %",
-                ", ".join(f"{hit['client']}/{hit['source']}" for hit in each["hit"]),
-            ]
-            for each in windows
-        ],
-        empty="nothing to plan: no caller holds this rollover",
-    )
-    unreached: Any = planned["unreached"]
-    if unreached:
-        names = ", ".join(f"{each['client']}/{each['source']}" for each in unreached)
-        say(f"not reached by any window, their rhythm is too slow or unknown: {names}")
+        judge, now = _judge(settings()), now_ms()
+        if not measure:
+            show_plan(brownout_plan(snapshot, judge, rollover, now_ms=now), as_json=as_json)
+            return
+        since_ms = _moment(since, "--since")
+        found = brownout_measured(snapshot, judge, rollover, now_ms=now, since_ms=since_ms, accept=accept)
+    show_measured(found, as_json=as_json)
 
 
 @app.command()

@@ -111,7 +111,7 @@ def measure(window: Window, came: Sequence[Tripped], standings: Sequence[Standin
     hit = tuple(each.caller for each in came if each.rejected_ms is not None and each.rejected_ms >= window.from_ms)
     planned = set(window.hit)
     unplanned = tuple(name for name in hit if name not in planned)
-    cleared = {each.name for each in standings if each.cleared and each.state is not CallerState.SUSPECT}
+    cleared = {each.name for each in standings if was_cleared(each, window.from_ms)}
     surprised = [str(name) for name in hit if name in cleared]
     abort = None
     if surprised:
@@ -119,6 +119,19 @@ def measure(window: Window, came: Sequence[Tripped], standings: Sequence[Standin
     elif len(hit) > abort_above:
         abort = f"{len(hit)} callers were refused, at most {abort_above} were accepted"
     return Measured(hit=hit, unplanned=unplanned, abort=abort)
+
+
+def was_cleared(standing: Standing, moment_ms: int) -> bool:
+    """Return whether the caller counted as moved or gone at a moment, whatever was refused to it since.
+
+    Its state of now does not tell: a refused attempt is a sign of life, and takes a caller out of `migrated`.
+    """
+    who = standing.profile
+    if standing.state is CallerState.SUSPECT or who.last_used_ms >= moment_ms:
+        return False
+    silent_ms = moment_ms - who.last_used_ms
+    moved = who.new_last_ms is not None and who.new_last_ms > who.last_used_ms and silent_ms >= who.silence_ms
+    return moved or (who.gone_silence_ms is not None and silent_ms >= who.gone_silence_ms)
 
 
 def _reach(held: Sequence[Standing], start_ms: int, length_ms: int) -> float:

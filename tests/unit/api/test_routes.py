@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from monitor.core.events import Outcome, Reason
+from monitor.core.instants import MINUTE_MS
 from monitor.ports import Scope
+from tests.contract.store.factories import OLD, event
 from tests.unit.api.world import ROLLOVER, Api
 
 V1 = [
@@ -189,6 +192,28 @@ def test_a_brownout_is_planned_in_the_hours_of_those_who_hold() -> None:
     assert {each["client"] for each in named} == {"globex"}
     assert [each["from"] for each in planned["windows"]] == sorted(each["from"] for each in planned["windows"])
     assert api.ask("GET", "/v1/rollovers/nope/brownout").status_code == 404
+
+
+def test_a_brownout_is_measured_while_it_runs_and_ended_when_it_hits_somebody_who_had_moved() -> None:
+    api = Api(moved=False)
+    measured = f"/v1/rollovers/{ROLLOVER}/brownout/measured"
+    assert api.ask("GET", measured).status_code == 409
+    assert api.ask("POST", f"/v1/rollovers/{ROLLOVER}/brownout").status_code == 200
+    quiet = api.ask("GET", measured).json()
+    assert (quiet["refused"], quiet["holding"], quiet["abort"]) == ([], 1, None)
+
+    refused = {"credential": OLD, "outcome": Outcome.FAILURE, "reason": Reason.REVOKED}
+    api.time.now_ms += 10 * MINUTE_MS
+    api.feed.flush([event(api.time.now_ms - MINUTE_MS, client="globex", source="batch", **refused)])
+    expected = api.ask("GET", measured).json()
+    assert expected["refused"] == [{"client": "globex", "source": "batch"}]
+    assert (expected["unexpected"], expected["abort"]) == ([], None)
+    assert "at most 0" in api.ask("GET", measured, params={"accept": 0}).json()["abort"]
+
+    api.feed.flush([event(api.time.now_ms - 1, **refused)])
+    surprised = api.ask("GET", measured).json()
+    assert surprised["unexpected"] == [{"client": "acme", "source": "prod"}]
+    assert "acme/prod" in surprised["abort"]
 
 
 def test_a_key_that_needs_a_new_version_is_named_with_its_dates() -> None:
