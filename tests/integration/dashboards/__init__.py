@@ -1,0 +1,1 @@
+"""Questions of the dashboards, asked of real datasources."""

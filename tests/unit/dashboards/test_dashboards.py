@@ -1,0 +1,126 @@
+"""Dashboards are code: made from one source, whole, and free of what a reader would stumble over."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+from monitor.adapters.metrics import ALL
+from monitor.notify.guides import runbooks
+
+ROOT = Path(__file__).resolve().parents[3]
+FOLDER = ROOT / "dashboards"
+FILES = sorted((FOLDER / "grafana").glob("*.json"))
+BUILT_IN = {"__interval", "__rate_interval", "__range", "__url_time_range", "__all"}
+VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(?!__time)(\w+))")
+OURS = re.compile(r"rollwatch_[a-z_]+")
+
+
+def generator() -> ModuleType:
+    found = importlib.util.spec_from_file_location("dashboards_generate", FOLDER / "generate.py")
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    sys.modules[found.name] = module
+    found.loader.exec_module(module)
+    return module
+
+
+def panels(dashboard: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield from (each for each in dashboard["panels"] if each["type"] != "row")
+
+
+def dashboards() -> list[Any]:
+    return [pytest.param(json.loads(each.read_text("utf-8")), id=each.stem) for each in FILES]
+
+
+def test_the_json_is_what_the_source_makes() -> None:
+    for path, text in generator().written().items():
+        assert path.read_text("utf-8") == text, f"run python dashboards/generate.py: {path.name} is old"
+    assert {each.stem for each in FILES} == {each.stem for each in (FOLDER / "source").glob("*.yaml")}
+
+
+@pytest.mark.parametrize("dashboard", dashboards())
+def test_every_panel_says_what_it_shows_in_which_unit_from_a_variable_datasource(dashboard: dict[str, Any]) -> None:
+    assert dashboard["id"] is None
+    assert dashboard["uid"].startswith("rollwatch-")
+    for panel in panels(dashboard):
+        assert panel["title"]
+        assert panel["description"].endswith(".")
+        assert panel["fieldConfig"]["defaults"]["unit"]
+        assert panel["datasource"]["uid"] in {"${postgres}", "${prometheus}"}
+        assert panel["targets"][0].get("rawSql") or panel["targets"][0].get("expr")
+
+
+@pytest.mark.parametrize("dashboard", dashboards())
+def test_no_two_panels_stand_on_each_other_and_none_beyond_the_edge(dashboard: dict[str, Any]) -> None:
+    places = [each["gridPos"] for each in dashboard["panels"]]
+    assert all(each["x"] + each["w"] <= 24 for each in places)
+    for one, other in itertools.combinations(places, 2):
+        apart = (
+            one["x"] + one["w"] <= other["x"]
+            or other["x"] + other["w"] <= one["x"]
+            or one["y"] + one["h"] <= other["y"]
+            or other["y"] + other["h"] <= one["y"]
+        )
+        assert apart, (one, other)
+
+
+@pytest.mark.parametrize("dashboard", dashboards())
+def test_every_variable_that_is_used_is_defined(dashboard: dict[str, Any]) -> None:
+    defined = {each["name"] for each in dashboard["templating"]["list"]} | BUILT_IN
+    used = {one or other for one, other in VARIABLE.findall(json.dumps(dashboard))}
+    assert used <= defined
+
+
+@pytest.mark.parametrize("dashboard", dashboards())
+def test_every_metric_exists_and_every_runbook_too(dashboard: dict[str, Any]) -> None:
+    text = json.dumps(dashboard)
+    known = {each.name for each in ALL}
+    for panel in panels(dashboard):
+        for metric in OURS.findall(panel["targets"][0].get("expr", "")):
+            assert re.sub(r"_(bucket|count|sum)$", "", metric) in known | {metric if metric in known else ""}
+    linked = set(re.findall(r"\$\{runbooks\}/([a-z-]+)\.md", text))
+    assert linked <= runbooks()
+
+
+def promtool() -> str:
+    """Prometheus' own tool; installed by package where it is missing and we may."""
+    if shutil.which("promtool") is None and shutil.which("apt-get"):
+        subprocess.run(["apt-get", "-qq", "update"], check=False, capture_output=True)
+        subprocess.run(["apt-get", "-qq", "install", "-y", "prometheus"], check=False, capture_output=True)
+    found = shutil.which("promtool")
+    if found is None:
+        pytest.fail("promtool is needed: as root, apt-get install prometheus")
+    return found
+
+
+def test_the_alert_rules_do_what_their_tests_say() -> None:
+    for arguments in (["check", "rules", "rules.yaml", "alerts.yaml"], ["test", "rules", "alerts.test.yaml"]):
+        done = subprocess.run(
+            [promtool(), *arguments], cwd=FOLDER / "prometheus", capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_alert_rule_leads_to_a_runbook_and_asks_for_metrics_that_exist() -> None:
+    known = {each.name for each in ALL}
+    for name in ("rules.yaml", "alerts.yaml"):
+        for group in yaml.safe_load((FOLDER / "prometheus" / name).read_text("utf-8"))["groups"]:
+            for rule in group["rules"]:
+                for metric in re.findall(r"(?<!:)\brollwatch_[a-z_0-9]+\b(?!:)", rule["expr"]):
+                    assert re.sub(r"_(bucket|count|sum)$", "", metric) in known or metric in known
+                if "alert" in rule:
+                    assert (ROOT / rule["annotations"]["runbook"]).exists()
