@@ -1,9 +1,11 @@
-"""The views that dashboards and other tools read (contract: DESIGN §10): the same columns on both databases."""
+"""The views that other people's tools read (contract: DESIGN §10): the same columns on both databases."""
 # ruff: noqa: S608 - statements are made of names in this file alone
 
 from __future__ import annotations
 
 from collections.abc import Callable
+
+from monitor.adapters.sql.panel_views import panel_view_statements
 
 
 def _sqlite_seconds(column: str) -> str:
@@ -30,7 +32,8 @@ INDEX_POSTGRES = "CREATE INDEX ix_usage_points_time ON usage_points USING brin (
 def view_statements(*, sqlite: bool) -> list[str]:
     """Return the statements that create the views."""
     seconds, millis = (_sqlite_seconds, _sqlite_millis) if sqlite else (_postgres_seconds, _postgres_millis)
-    return [_usage(seconds), _callers(millis), _LEDGER, _rejects(millis), _decisions(millis), _incidents(millis)]
+    contract = [_usage(seconds), _callers(millis), _LEDGER, _rejects(millis), _decisions(millis), _incidents(millis)]
+    return contract + panel_view_statements(millis, sqlite=sqlite)
 
 
 def _usage(seconds: Callable[[str], str]) -> str:
