@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from monitor.core.decision import Verdict
@@ -155,6 +155,7 @@ class Metrics:
     def __init__(self, version: str = "") -> None:
         """Make all metrics, so that a scrape before the first event already knows their names."""
         self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)  # memory, processor time, open files of this process
         self._counters = {
             each.name: Counter(each.name.removesuffix("_total"), each.help, each.labels, registry=self._registry)
             for each in ALL
