@@ -15,6 +15,7 @@ from typing import Protocol
 from models.breakdown import Evidence, LifeCycle, storm_ratio
 from models.history import CREDENTIAL, ERROR, FORBIDDEN, LIMITED, MALFORMED, KeyPast
 from models.scopes import Cells, Explanation, Scope, cells, explanations
+from models.votes import CauseVotes
 
 _STORM_FAILURES = 8
 _STORM_RATIO = 4.0
@@ -110,6 +111,7 @@ def judge(
     now: int,
     features: tuple[float, ...] = (),
     model: StructureModel | None = None,
+    votes: CauseVotes | None = None,
 ) -> Verdict:
     """Name the cause of a version's failures.
 
@@ -122,13 +124,20 @@ def judge(
         now: the look, epoch minutes.
         features: this look's row, for the model.
         model: weighs what structure must tell; None leaves it to the best-fitting scope.
+        votes: of the episode's looks so far; this one is added, and their sum decides. None lets this look decide.
     """
     version = key.versions[number]
     found = cells(version, evidence)
     fits = explanations(key, number, found, around.region_of)
     cause = _plain(key, number, evidence, life, around, now)
-    if cause is None:
-        cause = _learned(model, features) if model is not None else _fitting(key, evidence, life, fits, now)
+    odds: dict[str, float] = {}
+    if cause is None and model is not None:
+        odds = model.weigh(features)
+        cause = Cause(max(sorted(odds), key=lambda each: odds[each]))
+    elif cause is None:
+        cause = _fitting(key, evidence, life, fits, now)
+    if votes is not None:
+        cause = Cause(votes.hear(odds or {cause.value: 0.0}, reason=evidence.reason))
     explanation = _spoken(cause, fits)
     failing_at = {g for _, g in found.failed}
     failing = {who for who, _ in found.failed}
@@ -203,11 +212,6 @@ def _plain(  # noqa: PLR0911 - one rule a line, the first that fits
     if evidence.reason == "revoked" and on_its_way_out:
         return Cause.EARLY_REVOCATION if key.versions[number].ok_total else Cause.CALLER_FAULT
     return None
-
-
-def _learned(model: StructureModel, features: tuple[float, ...]) -> Cause:
-    odds = model.weigh(features)
-    return Cause(max(sorted(odds), key=lambda cause: odds[cause]))
 
 
 def _fitting(  # noqa: PLR0911 - one rule a line, the first that fits

@@ -26,6 +26,7 @@ from models.scopes import Scope
 from models.scorers import ForestScorer, Scorer, SurpriseBaseline
 from models.state import Candidate, FleetState
 from models.trees import Matrix
+from models.votes import CauseVotes
 from models.wording import sentence, severity
 
 _HOUR = 60
@@ -251,10 +252,21 @@ class Detector:
         failing = frozenset(
             "/".join(f.caller) for f in candidate.evidence.failures if f.minute > minute - CLOSE_AFTER_MINUTES
         )
-        finding = self._finding(candidate, score, scorer, threshold, now)
-        return self.episodes.judge(finding, minute, quiet=quiet, callers=failing)
+        told = self.episodes.make_way(key, version, minute, now, callers=failing) if score >= threshold else []
+        votes = self.episodes.votes(key, version)
+        finding = self._finding(candidate, score, scorer, threshold, now, votes=votes)
+        return told + self.episodes.judge(finding, minute, quiet=quiet, callers=failing, votes=votes)
 
-    def _finding(self, candidate: Candidate, score: float, scorer: Scorer, threshold: float, now: datetime) -> Finding:
+    def _finding(
+        self,
+        candidate: Candidate,
+        score: float,
+        scorer: Scorer,
+        threshold: float,
+        now: datetime,
+        *,
+        votes: CauseVotes,
+    ) -> Finding:
         verdict = judge(
             self.state.keys[candidate.key],
             candidate.version,
@@ -264,6 +276,7 @@ class Detector:
             now=candidate.minute,
             features=candidate.features,
             model=None if self.reranker is None else self.reranker.causes,
+            votes=votes,
         )
         opening = (candidate.key, candidate.version) not in self.episodes.open
         return Finding(

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from models.causes import Cause
+from models.votes import CauseVotes
 
 CLOSE_AFTER_MINUTES = 60
 """Quiet for so long, an episode is over; a caller that asks seldom needs longer to show it (`quiet` of `judge`)."""
 _SUPERSEDED_AFTER_MINUTES = 60
 KEEP_SHARE = 0.3
 """A score above this share of its threshold keeps an open episode open (hysteresis)."""
-CORRECTION_LOOKS = 3
+CORRECTION_LOOKS = 2
 MAX_CORRECTIONS = 4
 
 
@@ -101,6 +102,7 @@ class Episode:
     doubts: int = 0
     doubted: Cause | None = None
     corrections: int = 0
+    votes: CauseVotes = field(default_factory=CauseVotes)
 
 
 class Episodes:
@@ -118,8 +120,26 @@ class Episodes:
         """Tell whether a score matters here: it opens an episode, or speaks to an open one."""
         return score >= threshold or (key, version) in self.open
 
+    def make_way(self, key: str, version: int, minute: int, at: datetime, *, callers: frozenset[str]) -> list[Alert]:
+        """Close an old episode where none of those that fail now failed when it opened: this is another trouble."""
+        episode = self.open.get((key, version))
+        if episode is None or not self._superseded(episode, minute, callers):
+            return []
+        return [self._close((key, version), at)]
+
+    def votes(self, key: str, version: int) -> CauseVotes:
+        """Return the votes on an open episode's cause, or none yet for one that is about to open."""
+        episode = self.open.get((key, version))
+        return CauseVotes() if episode is None else episode.votes
+
     def judge(
-        self, finding: Finding, minute: int, *, quiet: int = CLOSE_AFTER_MINUTES, callers: frozenset[str] = frozenset()
+        self,
+        finding: Finding,
+        minute: int,
+        *,
+        quiet: int = CLOSE_AFTER_MINUTES,
+        callers: frozenset[str] = frozenset(),
+        votes: CauseVotes | None = None,
     ) -> list[Alert]:
         """Open, correct, escalate or merely prolong. Returns what is to be told, if anything.
 
@@ -127,29 +147,32 @@ class Episodes:
             finding: this look's.
             minute: the look, epoch minutes.
             quiet: minutes without failures after which the episode is over.
-            callers: who fails now; where none of them failed when the episode opened, it is another trouble.
+            callers: who fails now.
+            votes: on the cause, kept by an episode that opens.
         """
         at = (finding.key, finding.version)
         episode = self.open.get(at)
         over = finding.score >= finding.threshold
-        told: list[Alert] = []
-        if episode is not None and over and self._superseded(episode, minute, callers):
-            told.append(self._close(at, finding.at))
-            episode = None
         if episode is None:
-            if over:
-                name = f"{finding.key}/v{finding.version}/{finding.at:%Y%m%dT%H%M}"
-                self.open[at] = Episode(
-                    name=name, finding=finding, opened=minute, last=minute, quiet=quiet, callers=callers
-                )
-                told.append(Alert(action=Action.OPENED, episode=name, at=finding.at, finding=finding))
-            return told
+            if not over:
+                return []
+            name = f"{finding.key}/v{finding.version}/{finding.at:%Y%m%dT%H%M}"
+            self.open[at] = Episode(
+                name=name,
+                finding=finding,
+                opened=minute,
+                last=minute,
+                quiet=quiet,
+                callers=callers,
+                votes=votes or CauseVotes(),
+            )
+            return [Alert(action=Action.OPENED, episode=name, at=finding.at, finding=finding)]
         if finding.score >= KEEP_SHARE * finding.threshold:
             episode.last, episode.quiet = minute, quiet
             if over:
                 episode.callers |= callers
         revised = self._revise(episode, finding)
-        return told if revised is None else [*told, revised]
+        return [] if revised is None else [revised]
 
     @staticmethod
     def _superseded(episode: Episode, minute: int, callers: frozenset[str]) -> bool:

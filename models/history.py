@@ -94,7 +94,7 @@ class CallerVersion:
     last_ok: int = -1
     last_failure: int = -1
     streak: int = 0
-    streak_started: int = -1
+    run_started: int = -1
     ok_since_run: int = 0
     ok_at: dict[str, int] = field(default_factory=dict)
 
@@ -255,7 +255,10 @@ class KeyPast:
             joint.append((number, {}))
             while version.joint_cells > _MAX_CELLS or joint[0][0] <= number - SIX_HOUR_BINS:
                 version.joint_cells -= len(joint.popleft()[1])
-        slab, at = joint[-1][1], (who, row.gateway)
+        late = 1
+        while late < len(joint) and joint[-late][0] > number:
+            late += 1
+        slab, at = joint[-late][1], (who, row.gateway)
         if at in slab:
             slab[at] += row.requests
         else:
@@ -271,7 +274,7 @@ class KeyPast:
         if ring is None:
             ring = version.ok_at[gateway] = Ring(HOUR_BINS)
         ring.add(minute, count)
-        version.ever_ok_at[gateway] = minute
+        version.ever_ok_at[gateway] = max(minute, version.ever_ok_at.get(gateway, minute))
         if row.route is not None:
             caller.routes.add(row.route)
             on = version.ok_on.get(row.route)
@@ -279,12 +282,13 @@ class KeyPast:
                 on = version.ok_on[row.route] = Ring(HOUR_BINS)
             on.add(minute, count)
         past.successes += count
-        past.ok_since_run += count
-        past.streak = 0
-        past.last_ok = minute
-        if past.first_ok < 0:
-            past.first_ok = minute
-        past.ok_at[gateway] = minute
+        if minute >= past.run_started:
+            past.ok_since_run += count
+        if minute >= past.last_failure:  # a success that comes late is no recovery
+            past.streak = 0
+        past.last_ok = max(past.last_ok, minute)
+        past.first_ok = minute if past.first_ok < 0 else min(past.first_ok, minute)
+        past.ok_at[gateway] = max(minute, past.ok_at.get(gateway, minute))
 
     @staticmethod
     def _fail(
@@ -299,14 +303,16 @@ class KeyPast:
             run.failures_before += run.failures
             run.started, run.failures = minute, 0
         if run.failures == 0:
-            past.ok_since_run = 0
+            past.ok_since_run, past.run_started = 0, minute
             version.news = True
         run.failures += row.requests
         run.last = max(run.last, minute)
-        if past.streak == 0:
-            past.streak_started = minute
-        past.streak += row.requests
-        past.last_failure = minute
+        run.first = min(run.first, minute)
+        if run.started - minute <= caller.run_gap(run.last):
+            run.started = min(run.started, minute)
+        if minute >= past.last_ok:  # a failure that comes late, after successes, is over
+            past.streak += row.requests
+        past.last_failure = max(past.last_failure, minute)
         version.by_class[kind].add(minute, row.requests)
         version.first_failure.setdefault(kind, minute)
         recent = version.failures
