@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from multiprocessing import Pool
 
-from gate_oracle import Oracle
+from gate_oracle import Oracle, Who
 
 from monitor.core.alerts import Alert, AlertKind
 from monitor.core.decision import Decision, Verdict
@@ -77,16 +77,19 @@ def judge(story: Story, decisions: list[Decision], alerts: list[Alert]) -> Score
         fresh_go = decision.verdict is Verdict.GO and (not index or decisions[index - 1].verdict is not Verdict.GO)
         if first_due is None or index % _LOOK_EVERY == 0 or fresh_go:
             reading = readings[now] = oracle.read(now)
-        if reading is not None and reading.go and first_due is None:
-            first_due = now
+        if (
+            reading is not None
+            and reading.go
+            and first_due is None
+            and (story.beyond_design or not _back(uses, now, oracle))
+        ):
+            first_due = now  # by the policy's letter, and it breaks nobody
         if decision.verdict is Verdict.GO:
             if reading is not None and not reading.go:
                 score.early += 1
                 if score.early == 1:
                     score.notes.append(f"GO at {rfc3339(now)} where the oracle says {sorted(reading.why)}")
-            for who, times in uses.items():
-                if times[-1] > now >= times[0] and not oracle._exempt(who, now, now - oracle.policy.quiet_window_ms):
-                    broken[who] += 1
+            broken.update(_back(uses, now, oracle))
         if story.healthy and reading is not None and not reading.cadence_only and "C7h" not in reading.why:
             score.healthy_decisions += 1
             if decision.verdict is Verdict.UNKNOWN:
@@ -113,6 +116,12 @@ def judge(story: Story, decisions: list[Decision], alerts: list[Alert]) -> Score
     _judge_wait(decisions, first_due, score)
     _judge_alerts(story, decisions, alerts, oracle, readings, score)
     return score
+
+
+def _back(uses: dict[Who, list[int]], now: int, oracle: Oracle) -> list[Who]:
+    """Return the callers, seen by now, that a retirement now would break."""
+    window = now - oracle.policy.quiet_window_ms
+    return [who for who, times in uses.items() if times[-1] > now >= times[0] and not oracle._exempt(who, now, window)]
 
 
 def _judge_wait(decisions: list[Decision], first_due: int | None, score: Score) -> None:

@@ -18,6 +18,7 @@ from monitor.core.windows import SLOT_MS, earlier, later
 
 _PROCESS_FACTOR = 12
 """A second process has had its turn after this many of its mean gaps (contract: DESIGN §6)."""
+_SINGLE_USE_FACTOR = 3
 IRREGULAR_FACTOR = 3
 IRREGULAR_SIGHTINGS = 10
 REGULAR_VARIATION = 0.2
@@ -207,6 +208,8 @@ def _migrated_silence(rhythm: Rhythm, last_used: int, new_first_ms: int | None, 
 
     The mean gap is taken both from the first success on the new version on and between these uses alone, and the
     larger one counts; a burst within half an hour is one use: fifty requests of one nightly run say nothing of nights.
+    A single use has no gap to the next: one that came over an hour after the move may be the first of a process that
+    comes every other day, and asks for three times `settle`.
     """
     needed = max(policy.settle_ms, int(policy.gap_factor * rhythm.longest_gap_ms))
     if new_first_ms is not None and last_used >= new_first_ms:
@@ -214,6 +217,8 @@ def _migrated_silence(rhythm: Rhythm, last_used: int, new_first_ms: int | None, 
         if rhythm.uses_since > 1 and rhythm.first_since_ms is not None:
             mean = max(mean, (last_used - rhythm.first_since_ms) / (rhythm.uses_since - 1))
         needed = max(needed, int(_PROCESS_FACTOR * mean))
+        if rhythm.uses_since == 1 and last_used - new_first_ms > HOUR_MS:
+            needed = max(needed, _SINGLE_USE_FACTOR * policy.settle_ms)
     return min(policy.quiet_window_ms, needed)
 
 

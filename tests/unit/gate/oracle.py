@@ -44,9 +44,14 @@ def _migrated(used: list[int], last: int, longest: int, proofs: list[int], polic
         return NEVER
     residual = [at for at in used if at >= proofs[0]]
     gaps = [b - a for a, b in itertools.pairwise(residual)] or [at - proofs[0] for at in residual]
+    single = len(residual) == 1 and residual[0] - proofs[0] > HOUR_MS  # ADR 0021: it has no gap to a next one
     silence = min(
         policy.quiet_window_ms,
-        max(policy.settle_ms, int(policy.gap_factor * longest), int(12 * mean(gaps)) if gaps else 0),
+        max(
+            3 * policy.settle_ms if single else policy.settle_ms,
+            int(policy.gap_factor * longest),
+            int(12 * mean(gaps)) if gaps else 0,
+        ),
     )
     return max(last + silence, after[0] + policy.settle_ms)
 

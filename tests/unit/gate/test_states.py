@@ -116,6 +116,24 @@ ROWS = [
         now=START + 12 * D,
         state="migrated",
     ),
+    Row(
+        why="a single use hours after the move may be the first of many: three times settle, no day less",
+        uses=moved(at=START + D) + on_old(START + D + 2 * H),
+        now=START + D + 2 * H + 78 * H - 1,
+        state="draining",
+    ),
+    Row(
+        why="and no day more",
+        uses=moved(at=START + D) + on_old(START + D + 2 * H),
+        now=START + D + 2 * H + 78 * H,
+        state="migrated",
+    ),
+    Row(
+        why="a single use within the hour is a handover",
+        uses=moved(at=START + D) + on_old(START + D + 50 * 60_000),
+        now=START + D + 50 * 60_000 + 36 * H,
+        state="migrated",
+    ),
     # presumed gone
     Row(why="a daily caller is silent for gone_after", uses=DAILY, now=START + 29 * D, state="presumed_gone"),
     Row(why="and not an hour sooner", uses=DAILY, now=START + 29 * D - H, state="overdue"),
