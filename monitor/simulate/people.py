@@ -26,6 +26,17 @@ def _instant(story: Story) -> None:
     movers(story, 6, within_days=0.3)
 
 
+def _pods(story: Story) -> None:
+    """Each caller is several pods, replaced one after the other over minutes or hours."""
+    stage(story)
+    for index in range(story.random.randrange(3, 8)):
+        moves = story.start_ms + int(story.random.uniform(0.1, 6) * DAY_MS)
+        gap = story.random.choice((10 * MINUTE_MS, HOUR_MS, 5 * HOUR_MS))
+        for pod in range(story.random.randrange(2, 5)):
+            later = pod * story.random.randrange(5 * MINUTE_MS, 2 * HOUR_MS)
+            story.use((f"client-{index}", "k8s"), steady(gap), moves_ms=moves + later, gateways=GATEWAYS)
+
+
 def _laggard(story: Story, rhythm: Rhythm, *, moves_days: float | None, deadline_days: float = 30) -> list[int]:
     """Add one caller that moves late or never, and say which reminders are due."""
     stage(story, deadline_days=deadline_days)
@@ -280,6 +291,7 @@ PEOPLE: dict[str, Kind] = {
     "ordinary": Kind(tell=_ordinary, about="everybody moves within a week"),
     "one-gateway": Kind(tell=_one_gateway, about="few callers, one gateway"),
     "instant": Kind(tell=_instant, about="everybody moves within hours"),
+    "pods": Kind(tell=_pods, about="callers of several pods, replaced one after the other"),
     "weekly": Kind(tell=_weekly, about="one caller calls once a week"),
     "biweekly": Kind(tell=_biweekly, about="one caller calls every other week"),
     "monthly": Kind(tell=_monthly, about="one caller calls once a month", rollover_days=75),
