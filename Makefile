@@ -21,7 +21,7 @@ $(VENV)/dev.stamp: $(VENV)/run.stamp requirements/dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	@touch $@
 
-.PHONY: help demo demo-kafka screenshots test test-fast lint types fmt bench lock faults
+.PHONY: help demo demo-kafka dashboards screenshots test test-fast lint types fmt bench lock faults
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
@@ -30,6 +30,10 @@ demo: $(VENV)/run.stamp ## a simulated fleet and the status page; no Java, no Do
 
 demo-kafka: $(VENV)/dev.stamp ## the same on real parts: Apache Kafka, PostgreSQL, Envoy
 	@$(BIN)/rollwatch demo --kafka
+
+dashboards: $(VENV)/dev.stamp ## Grafana's JSON from its source, checked against Grafana's own types, PostgreSQL and Prometheus
+	$(BIN)/python dashboards/generate.py
+	$(BIN)/python -m pytest -q tests/unit/dashboards tests/integration/dashboards
 
 screenshots: $(VENV)/dev.stamp ## pictures of the demo's pages into docs/images (needs Debian's chromium)
 	$(BIN)/python -m tests.e2e.screenshots

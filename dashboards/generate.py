@@ -1,4 +1,4 @@
-"""Writes Grafana's JSON from `source/*.yaml` and `docs/runbooks/`: `python dashboards/generate.py`, or `make dashboards`.
+"""Writes Grafana's JSON from `source/*.yaml` and the runbooks: `make dashboards`.
 
 Classic dashboards, the widest form: they provision in Grafana 11 to 13. Datasources are variables, never fixed uids.
 Where your status page is: `--page https://rollwatch.example/`; into another folder: `--out FOLDER`.
@@ -327,12 +327,12 @@ def runbooks() -> dict[str, Any]:
     }
 
 
-def written(page: str = PAGE) -> dict[str, str]:
-    """Return every dashboard's file name and what must stand in it."""
+def written(page: str = PAGE, out: Path = HERE / "grafana") -> dict[Path, str]:
+    """Return every dashboard's file and what must stand in it."""
     sources = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in sorted((HERE / "source").glob("*.yaml"))}
     sources["runbooks"] = runbooks()
     return {
-        f"{name}.json": json.dumps(dashboard(each, page=page), indent=1, ensure_ascii=False) + "\n"
+        out / f"{name}.json": json.dumps(dashboard(each, page=page), indent=1, ensure_ascii=False) + "\n"
         for name, each in sources.items()
     }
 
@@ -343,6 +343,6 @@ if __name__ == "__main__":
     asked.add_argument("--out", type=Path, default=HERE / "grafana", help="the folder to write to")
     given = asked.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    for target, content in written(given.page).items():
-        (given.out / target).write_text(content, "utf-8")
-        print(target)  # noqa: T201 - a script
+    for target, content in written(given.page, given.out).items():
+        target.write_text(content, "utf-8")
+        print(target.name)  # noqa: T201 - a script

@@ -7,4 +7,8 @@ ALTER ROLE rollwatch_reader SET default_transaction_read_only = on;
 ALTER ROLE rollwatch_reader SET statement_timeout = '30s';
 GRANT CONNECT ON DATABASE rollwatch TO rollwatch_reader;
 GRANT USAGE ON SCHEMA public TO rollwatch_reader;
-GRANT SELECT ON v_usage, v_callers, v_ledger, v_rejects, v_decisions, v_incidents TO rollwatch_reader;
+DO $$ DECLARE name text; BEGIN
+  FOR name IN SELECT viewname FROM pg_views WHERE schemaname = 'public' AND viewname LIKE 'v\_%' LOOP
+    EXECUTE format('GRANT SELECT ON public.%I TO rollwatch_reader', name);
+  END LOOP;
+END $$;

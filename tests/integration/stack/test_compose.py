@@ -127,7 +127,8 @@ def test_the_reader_may_read_the_views_and_nothing_else(postgres_server: Any) ->
             for _ in range(2):  # idempotent: it runs after each migration
                 connection.execute(sql.SQL(prepared.replace(":'reader_password'", "'reader-secret'")))  # type: ignore[arg-type]
             connection.execute("SET ROLE rollwatch_reader")
-            assert connection.execute("SELECT count(*) FROM v_usage").fetchone() == (0,)
+            for view in ("v_usage", "v_rollovers", "v_blockers", "v_alerts"):
+                assert connection.execute(f"SELECT count(*) FROM {view}").fetchone() == (0,)  # type: ignore[arg-type]  # noqa: S608 - names of this line
             for table in ("usage_points", "tokens", "outbox"):
                 refused = connection.execute(
                     "SELECT has_table_privilege('rollwatch_reader', %s, 'SELECT')", (table,)

@@ -23,8 +23,8 @@ from monitor.notify.guides import runbooks
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "dashboards"
 FILES = sorted((FOLDER / "grafana").glob("*.json"))
-BUILT_IN = {"__interval", "__rate_interval", "__range", "__url_time_range", "__all"}
-VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(?!__time)(\w+))")
+BUILT_IN = {"__interval", "__rate_interval", "__range", "__url_time_range", "__all", "__value"}
+VARIABLE = re.compile(r"\$(?:\{(\w+)(?:\.\w+)?\}|(?!__time)(\w+))")
 OURS = re.compile(r"rollwatch_[a-z_]+")
 
 
@@ -39,7 +39,7 @@ def generator() -> ModuleType:
 
 
 def panels(dashboard: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield from (each for each in dashboard["panels"] if each["type"] != "row")
+    yield from (each for each in dashboard["panels"] if each["type"] not in {"row", "text"})
 
 
 def dashboards() -> list[Any]:
@@ -49,7 +49,8 @@ def dashboards() -> list[Any]:
 def test_the_json_is_what_the_source_makes() -> None:
     for path, text in generator().written().items():
         assert path.read_text("utf-8") == text, f"run python dashboards/generate.py: {path.name} is old"
-    assert {each.stem for each in FILES} == {each.stem for each in (FOLDER / "source").glob("*.yaml")}
+    sources = {each.stem for each in (FOLDER / "source").glob("*.yaml")}
+    assert {each.stem for each in FILES} == sources | {"runbooks"}
 
 
 @pytest.mark.parametrize("dashboard", dashboards())
@@ -78,10 +79,50 @@ def test_no_two_panels_stand_on_each_other_and_none_beyond_the_edge(dashboard: d
         assert apart, (one, other)
 
 
+def shelf() -> dict[str, Any]:
+    """Return the dashboard that holds the runbooks."""
+    found: dict[str, Any] = json.loads((FOLDER / "grafana" / "runbooks.json").read_text("utf-8"))
+    return found
+
+
+def test_a_panels_runbook_is_the_one_that_its_source_names() -> None:
+    shown = {each["id"]: each["title"] for each in shelf()["panels"]}
+    for path in FILES:
+        source = FOLDER / "source" / f"{path.stem}.yaml"
+        if not source.exists():
+            continue
+        rows = yaml.safe_load(source.read_text("utf-8"))["rows"]
+        named = {each["title"]: each.get("runbook") for row in rows for each in row["panels"]}
+        for panel in panels(json.loads(path.read_text("utf-8"))):
+            led = [shown[int(each["url"].rpartition("=")[2])] for each in panel["links"] if each["title"] == "Runbook"]
+            assert led == [named[panel["title"]]] * bool(named[panel["title"]])
+
+
+def test_a_link_in_a_runbook_leads_to_another_or_away() -> None:
+    for panel in shelf()["panels"]:
+        for target in re.findall(r"\]\(([^)]*)\)", panel.get("options", {}).get("content", "")):
+            assert target.startswith(("/d/rollwatch-runbooks", "https://")), target
+
+
+@pytest.mark.parametrize("dashboard", dashboards())
+def test_a_dashboard_asks_for_views_alone_and_begins_with_numbers(dashboard: dict[str, Any]) -> None:
+    asked = [each["targets"][0].get("rawSql", "") for each in panels(dashboard)]
+    asked += [each["target"]["rawSql"] for each in dashboard["annotations"]["list"]]
+    asked += [each["query"] for each in dashboard["templating"]["list"] if each["type"] == "query"]
+    for sql in asked:
+        names = re.findall(r"(?:FROM|JOIN)\s+(\w+)", re.sub(r"extract\(epoch FROM|DISTINCT FROM", "", sql))
+        made_here = set(re.findall(r"(?:WITH|,)\s*(\w+) AS \(", sql))
+        assert all(name.startswith("v_") for name in set(names) - made_here), sql
+    first = [each["type"] for each in dashboard["panels"]][1]
+    assert first in {"stat", "text"}, "the answer first, its course below"
+
+
 @pytest.mark.parametrize("dashboard", dashboards())
 def test_every_variable_that_is_used_is_defined(dashboard: dict[str, Any]) -> None:
     defined = {each["name"] for each in dashboard["templating"]["list"]} | BUILT_IN
-    used = {one or other for one, other in VARIABLE.findall(json.dumps(dashboard))}
+    used = {
+        one or other for one, other in VARIABLE.findall(json.dumps({**dashboard, "panels": list(panels(dashboard))}))
+    }
     assert used <= defined
 
 
@@ -92,8 +133,10 @@ def test_every_metric_exists_and_every_runbook_too(dashboard: dict[str, Any]) ->
     for panel in panels(dashboard):
         for metric in OURS.findall(panel["targets"][0].get("expr", "")):
             assert re.sub(r"_(bucket|count|sum)$", "", metric) in known | {metric if metric in known else ""}
-    linked = set(re.findall(r"\$\{runbooks\}/([a-z-]+)\.md", text))
-    assert linked <= runbooks()
+    shown = {each["id"]: each["title"] for each in shelf()["panels"] if each["type"] == "text"}
+    assert set(shown.values()) >= runbooks()
+    linked = [int(each) for each in re.findall(r"/d/rollwatch-runbooks\?viewPanel=(\d+)", text)]
+    assert set(linked) <= set(shown), "a link to a runbook that is not there"
 
 
 def promtool() -> str:
