@@ -131,7 +131,7 @@ def test_a_cache_never_changes_an_answer(world: World, cut: int) -> None:
         assert told(warm) == told(world.at(now).decide())
 
 
-HIDE = {
+HIDE: dict[str, dict[str, object]] = {
     "the ingest": {"replayed": False},
     "the history": {"history_start_ms": None},
     "the gateways": {"gateways": ()},
