@@ -62,6 +62,10 @@ class StoreRefused(RollwatchError):  # noqa: N818
     reason = FaultReason.STORE_REFUSED
 
 
+class ValueRefused(StoreRefused):
+    """The database refused a value, not us: without the record that holds it, the same flush would be taken."""
+
+
 class Fenced(RollwatchError):  # noqa: N818
     """Another worker has claimed the partition since; the batch was not written and must be dropped."""
 

@@ -102,7 +102,7 @@ class Backfill:
         registered, fine = self._registry()
         reader, window = (
             WireReader(),
-            RejectWindow(size=self._settings.reject_window, max_ratio=self._settings.max_reject_ratio),
+            RejectWindow(*self._settings.rejects_allowed),
         )
         digest = hashlib.sha256()
         at = applied_to = known

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import repeat
 from typing import Protocol
 
+from monitor.core.events import RejectReason
 from monitor.core.windows import Aggregate
 from monitor.ingest.settings import IngestSettings
 from monitor.ports import Applied, Claim, Partition, RecordBatch, Reject, Tail
@@ -41,7 +43,7 @@ class RejectWindow:
     (False, True)
     """
 
-    def __init__(self, *, size: int, max_ratio: float) -> None:
+    def __init__(self, size: int, max_ratio: float) -> None:
         """Start with an empty window."""
         self._last: deque[bool] = deque(maxlen=size)
         self._most = size * max_ratio
@@ -68,6 +70,13 @@ class RejectWindow:
         """Return how many of the last elements were rejected."""
         return sum(self._last)
 
+    def advice(self, partition: Partition, latest: RejectReason) -> str:
+        """Return why a line stands still, and what to do."""
+        return (
+            f"{self.rejected} of the last {self._last.maxlen} elements were rejected (the latest: {latest.value}). "
+            f"Look at v_rejects, put the mapping right, then `rollwatch ingest resume {partition} --reason TEXT`"
+        )
+
 
 class Lane:
     """A partition that this worker has been assigned; it is read only while `claim` is set and `stopped` is not.
@@ -90,6 +99,11 @@ class Lane:
         self.opened_at: float | None = None
         self.behind: tuple[int, float] | None = None
         self.pending: Applied | None = None
+        self.at_most: int | None = None
+        """How many records a flush may hold: set, and halved, while a value that the store refuses is looked for."""
+        self.full = False
+        self.flushed = 0
+        self.only: bytes | None = None
         self._accumulator: Accumulator | None = None
         self._tail: Tail | None = None
         self._last: tuple[int, int, bytes | None] | None = None
@@ -121,6 +135,7 @@ class Lane:
         """Forget what was read and not applied."""
         self.pending = None
         self.records = 0
+        self.full = False
         self.opened_at = None
         self.next = self.applied
         self._accumulator = None
@@ -143,7 +158,22 @@ class Lane:
         self.claim_at = claim_at
 
     def add(self, batch: RecordBatch, arrivals_ms: Sequence[int], make: Callable[[], Accumulator], now: float) -> None:
-        """Take in a batch that begins where the last one ended."""
+        """Take in a batch that begins where the last one ended; what is beyond `at_most` is left to the next claim."""
+        if self.at_most is not None:
+            if self.full:
+                return
+            room = self.at_most - self.records
+            self.full = len(batch.values) >= room
+            if len(batch.values) > room:
+                batch = replace(
+                    batch,
+                    values=batch.values[:room],
+                    arrivals_ms=batch.arrivals_ms[:room],
+                    offsets=batch.offsets[:room],
+                    next_offset=batch.offsets[room - 1] + 1,
+                )
+                arrivals_ms = arrivals_ms[:room]
+            self.only = batch.values[-1] if batch.values else self.only
         if batch.values:
             if self._accumulator is None:
                 self._accumulator = make()
@@ -175,9 +205,18 @@ class Lane:
             applied_at_ms=now_ms,
         )
         self._accumulator = None
-        self.records = 0
+        self.flushed, self.records = self.records, 0
         self.opened_at = None
         return self.pending
+
+    def halve(self) -> None:
+        """Let the next flush hold half as many records as the one that is pending."""
+        self.at_most = max(self.flushed // 2, 1)
+
+    def widen(self, most: int) -> None:
+        """Let the next flush hold twice as many records; without a limit from `most` on."""
+        if self.at_most is not None:
+            self.at_most = 2 * self.at_most if 2 * self.at_most < most else None
 
     def confirm(self, applied: Applied) -> None:
         """Note that the store has it."""
@@ -194,6 +233,7 @@ def due_lanes(lanes: Sequence[Lane], settings: IngestSettings, now: float) -> li
         lane
         for lane in lanes
         if lane.pending is not None
+        or lane.full
         or lane.records >= settings.flush_records
         or (lane.opened_at is not None and now - lane.opened_at >= settings.flush_interval_seconds)
     ]

@@ -29,6 +29,11 @@ class IngestSettings:
     max_record_bytes: int = 65_536
     max_clock_skew_ms: int = 300_000
 
+    @property
+    def rejects_allowed(self) -> tuple[int, float]:
+        """Return of how many elements which share may be rejected before a line stops."""
+        return self.reject_window, self.max_reject_ratio
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clock:

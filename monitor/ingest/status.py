@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
 from monitor.core.events import RejectReason
-from monitor.ports import Partition
+from monitor.ports import Applied, Partition
 
 _NONE: Mapping[Partition, str] = MappingProxyType({})
 
@@ -104,3 +105,11 @@ class Unobserved:
 
     def gap(self, partition: Partition) -> None:
         """See `IngestObserver`."""
+
+
+def tell(observer: IngestObserver, applied: Applied, *, seconds: float) -> None:
+    """Tell the observer of a flush that has become true."""
+    observer.flushed(applied.partition, seconds=seconds, at_ms=applied.applied_at_ms)
+    observer.records(applied.partition.topic, applied.records)
+    for reason, count in Counter(each.reason for each in applied.rejects).items():
+        observer.rejects(reason, count)

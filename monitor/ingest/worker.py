@@ -14,13 +14,13 @@ from functools import partial
 
 import structlog
 
-from monitor.core.events import RejectReason
-from monitor.errors import Fenced, RollwatchError, SourceAway, Stalled, StoreAway
+from monitor.errors import Fenced, RollwatchError, SourceAway, Stalled, StoreAway, ValueRefused
 from monitor.ingest.claiming import Claimant
 from monitor.ingest.lane import AccumulatorFactory, Lane, RejectWindow, due_lanes, reject_ordinals
 from monitor.ingest.probing import Prober, Survey
 from monitor.ingest.settings import SYSTEM_CLOCK, Backoff, Clock, IngestSettings
-from monitor.ingest.status import IngestObserver, Unobserved, WorkerStatus
+from monitor.ingest.sifting import condemned
+from monitor.ingest.status import IngestObserver, Unobserved, WorkerStatus, tell
 from monitor.ports import (
     Applied,
     IngestStore,
@@ -192,9 +192,8 @@ class Worker:
         if not due:
             return
         for lane in self._claimant.claim(due, recheck_at=now + self._settings.stopped_recheck_seconds):
-            self._windows[lane.partition] = RejectWindow(
-                size=self._settings.reject_window, max_ratio=self._settings.max_reject_ratio
-            )
+            if lane.at_most is None:
+                self._windows[lane.partition] = RejectWindow(*self._settings.rejects_allowed)
             if lane.gapped:
                 self._observer.gap(lane.partition)
 
@@ -229,44 +228,52 @@ class Worker:
                 lane.release(claim_at=self._clock.monotonic())
         return genuine
 
-    def _apply(self, lane: Lane, applied: Applied) -> bool:
+    def _apply(self, lane: Lane, applied: Applied, *, condemned_already: bool = False) -> bool:
         began = self._clock.monotonic()
         try:
             self._store.apply(applied)
         except Fenced:
             self._fenced(lane)
             return False
-        self._store_connected = True
+        except ValueRefused as refusal:
+            if condemned_already:
+                raise
+            return self._sift(lane, applied, refusal)
+        self._store_connected, self._last_flush_ms = True, applied.applied_at_ms
         lane.confirm(applied)
-        self._last_flush_ms = applied.applied_at_ms
-        observer = self._observer
-        observer.flushed(lane.partition, seconds=self._clock.monotonic() - began, at_ms=applied.applied_at_ms)
-        observer.records(lane.partition.topic, applied.records)
-        rejected: dict[RejectReason, int] = {}
-        for reject in applied.rejects:
-            rejected[reject.reason] = rejected.get(reject.reason, 0) + 1
-        for reason, count in rejected.items():
-            observer.rejects(reason, count)
+        tell(self._observer, applied, seconds=self._clock.monotonic() - began)
         self._judge_line(lane, applied)
+        if lane.at_most is not None and lane.claim is not None:
+            lane.widen(self._settings.flush_records)
+            self._read_again(lane)  # what followed in the same batches was left out
         return True
+
+    def _sift(self, lane: Lane, applied: Applied, refusal: ValueRefused) -> bool:
+        """Read less at a time until the one record is found that the store refuses, and count it as rejected."""
+        if lane.at_most == 1:
+            log.error("record_refused", partition=str(lane.partition), offset=lane.next - 1, reason=str(refusal))
+            return self._apply(lane, condemned(applied, lane.only), condemned_already=True)
+        log.warning("flush_refused", partition=str(lane.partition), records=lane.flushed, reason=str(refusal))
+        lane.halve()
+        self._read_again(lane)
+        return False
+
+    def _read_again(self, lane: Lane, *, in_seconds: float = 0.0) -> None:
+        self._source.pause([lane.partition])
+        lane.release(claim_at=self._clock.monotonic() + in_seconds)
 
     def _judge_line(self, lane: Lane, applied: Applied) -> None:
         window = self._windows[lane.partition]
         if not window.feed(applied.records, reject_ordinals(applied.rejects, applied)) or lane.claim is None:
             return
-        reason = (
-            f"{window.rejected} of the last {self._settings.reject_window} elements were rejected (the latest: "
-            f"{applied.rejects[-1].reason.value}). Look at v_rejects, put the mapping right, then "
-            f"`rollwatch ingest resume {lane.partition} --reason TEXT`"
-        )
+        reason = window.advice(lane.partition, applied.rejects[-1].reason)
         try:
             self._store.stop_line(lane.claim, reason=reason, now_ms=self._clock.now_ms())
         except Fenced:
             self._fenced(lane)
             return
         log.error("line_stopped", partition=str(lane.partition), reason=reason)
-        self._source.pause([lane.partition])
-        lane.release(claim_at=self._clock.monotonic() + self._settings.stopped_recheck_seconds)
+        self._read_again(lane, in_seconds=self._settings.stopped_recheck_seconds)
         lane.stopped = reason
 
     def _fenced(self, lane: Lane) -> None:
@@ -275,8 +282,7 @@ class Worker:
         seconds = min(0.5 * 2**lane.fences, 10.0)
         log.warning("fenced", partition=str(lane.partition), claim_again_in_seconds=seconds)
         self._observer.fenced(lane.partition)
-        self._source.pause([lane.partition])
-        lane.release(claim_at=self._clock.monotonic() + seconds)
+        self._read_again(lane, in_seconds=seconds)
 
     # --- when something is away ----------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, Executable, create_engine, event, tex
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.engine import URL, make_url
 
-from monitor.errors import ConfigError, StoreAway, StoreRefused
+from monitor.errors import ConfigError, StoreAway, StoreRefused, ValueRefused
 
 _BUSY_MS = 10_000
 _PG_OPTIONS = (
@@ -21,6 +21,8 @@ _PG_OPTIONS = (
 )
 _AWAY_CLASSES = ("08", "53", "57", "40", "55", "58", "25006")
 """SQLSTATEs that pass by themselves: connection, resources, shutdown, deadlock, lock time-out, system, a fail-over."""
+_VALUE_CLASSES = ("22", "54", "SQLITE_TOOBIG", "SQLITE_MISMATCH")
+"""Data exceptions and exceeded limits: a row is at fault, not the schema or the permissions."""
 _SQLITE_AWAY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_FULL", "SQLITE_PROTOCOL")
 
 
@@ -111,7 +113,8 @@ class Database:
         if away:
             return StoreAway(f"{self._shown} cannot be used now: {said} ({state or 'no answer'})")
         advice = "; run `rollwatch db upgrade`" if _schema_is_old(state, said) else ""
-        return StoreRefused(f"{self._shown} refused: {_without_values(state, said)} ({state}){advice}")
+        refusal = ValueRefused if state.startswith(_VALUE_CLASSES) else StoreRefused
+        return refusal(f"{self._shown} refused: {_without_values(state, said)} ({state}){advice}")
 
     def wait(self) -> None:
         """Block until the database answers. Raises `StoreRefused`."""

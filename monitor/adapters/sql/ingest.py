@@ -16,7 +16,7 @@ from monitor.adapters.sql.schema import traffic
 from monitor.core.events import Reject
 from monitor.core.evidence import CoverageGap
 from monitor.core.instants import HOUR_MS
-from monitor.errors import Fenced, NotFound, StoreRefused
+from monitor.errors import Fenced, NotFound, StoreRefused, ValueRefused
 from monitor.ports import Applied, Claim, Partition, Probe, Tail
 
 _PENDING_PROBES = 64
@@ -108,7 +108,7 @@ class IngestSide:
                 write_aggregate(connection, aggregate)
                 _write_rejects(connection, applied.partition, applied.rejects)
         except (UnicodeEncodeError, OverflowError) as error:
-            raise StoreRefused(f"a value of {applied.partition} cannot be stored: {type(error).__name__}") from error
+            raise ValueRefused(f"a value of {applied.partition} cannot be stored: {type(error).__name__}") from error
 
     def _move(self, connection: Connection, applied: Applied) -> None:
         table, partition = traffic.partitions.c, applied.partition

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from monitor.adapters.sql import SqlStore, open_store
 from monitor.core.evidence import CoverageGap
-from monitor.errors import Fenced, NotFound, StoreAway, StoreRefused
+from monitor.errors import Fenced, NotFound, StoreAway, StoreRefused, ValueRefused
 from monitor.ports import Probe, Tail
 from tests.integration.sql.traffic import MINUTE, PARTITION, T0, claimed, failures, flush, uses
 
@@ -63,8 +63,9 @@ def test_an_earlier_owner_is_fenced_in_everything(store: SqlStore) -> None:
 
 def test_a_value_that_the_database_cannot_hold_refuses_the_whole_flush(store: SqlStore) -> None:
     claim = claimed(store)
-    with pytest.raises(StoreRefused):
-        store.apply(flush(claim, 0, uses(T0, client="\ud800")))
+    for value in ({"client": "\ud800"}, {"count": 2**63}):
+        with pytest.raises(ValueRefused):
+            store.apply(flush(claim, 0, uses(T0, **value)))
     store.apply(flush(claim, 0, uses(T0)))
     assert rows(store, "SELECT sum(requests) FROM usage_points") == [(1,)]
 
