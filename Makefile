@@ -33,6 +33,7 @@ demo-kafka: $(VENV)/dev.stamp ## the same on real parts: Apache Kafka, PostgreSQ
 
 dashboards: $(VENV)/dev.stamp ## Grafana's JSON from its source, checked against Grafana's own types, PostgreSQL and Prometheus
 	$(BIN)/python dashboards/generate.py
+	$(BIN)/python dashboards/alerts.py
 	$(BIN)/python -m pytest -q tests/unit/dashboards tests/integration/dashboards
 
 screenshots: $(VENV)/dev.stamp ## pictures of the demo's pages into docs/images (needs Debian's chromium)

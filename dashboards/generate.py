@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import yaml
 
@@ -177,7 +178,7 @@ def _panels(source: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             if x + each["width"] > COLUMNS:
                 x, y, tallest = 0, y + tallest, 0
             number += 1
-            yield _panel(each, number, {"h": height, "w": each["width"], "x": x, "y": y})
+            yield _panel(each, each.get("id", number), {"h": height, "w": each["width"], "x": x, "y": y})
             x, tallest = x + each["width"], max(tallest, height)
         y += tallest
 
@@ -289,13 +290,18 @@ def _options(each: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def runbook_names() -> list[str]:
-    """Return the runbooks in the order of their panels."""
+    """Return the names of all runbooks."""
     return sorted(path.stem for path in RUNBOOKS.glob("*.md") if path.stem != "README")
 
 
 def runbook_url(name: str) -> str:
     """Return where a runbook stands in Grafana: a panel shown alone."""
-    return f"/d/rollwatch-runbooks?viewPanel={runbook_names().index(name) + 2}"
+    return f"/d/rollwatch-runbooks?viewPanel={_runbook_id(name)}"
+
+
+def _runbook_id(name: str) -> int:
+    """Return the number of a runbook's panel: its name's, so that links stay right when runbooks come and go."""
+    return 1_000 + crc32(name.encode()) % 100_000
 
 
 def runbooks() -> dict[str, Any]:
@@ -319,7 +325,14 @@ def runbooks() -> dict[str, Any]:
             {
                 "title": "Runbooks",
                 "panels": [
-                    {"kind": "text", "title": name, "width": 12, "height": 16, "markdown": text(name)}
+                    {
+                        "kind": "text",
+                        "id": _runbook_id(name),
+                        "title": name,
+                        "width": 12,
+                        "height": 16,
+                        "markdown": text(name),
+                    }
                     for name in runbook_names()
                 ],
             }

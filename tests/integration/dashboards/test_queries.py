@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import yaml
 
 from monitor.adapters.sql import SqlStore, open_store, upgrade
 from monitor.core.decision import Blocker, CallerName, CallerState, Verdict
@@ -25,6 +26,7 @@ from tests.contract.store.factories import (
     incident,
     registered,
     reject,
+    rollover,
 )
 from tests.integration.dashboards.macros import interpolated
 from tests.unit.dashboards.test_dashboards import panels
@@ -71,6 +73,12 @@ def questions() -> list[Any]:
         found += [
             pytest.param(title, target, id=f"{path.stem}: {title}") for title, target in asked if "rawSql" in target
         ]
+    rules = yaml.safe_load((FILES[0].parents[1] / "alerts.yaml").read_text("utf-8"))
+    found += [
+        pytest.param(f"alert {each['alert']}", {"rawSql": each["sql"], "format": "alert"}, id=each["alert"])
+        for each in rules
+        if "sql" in each
+    ]
     return found
 
 
@@ -90,7 +98,7 @@ def databases(postgres_server: Any) -> Iterator[dict[str, str]]:
 
 
 def fill(store: SqlStore, *, many: bool) -> None:
-    registered(store)
+    registered(store, rollovers=(rollover(deadline_ms=UNTIL),))
     hours = range(48) if many else range(1)
     feed = Feed(store)
     feed.flush(

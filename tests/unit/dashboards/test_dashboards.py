@@ -28,8 +28,8 @@ VARIABLE = re.compile(r"\$(?:\{(\w+)(?:\.\w+)?\}|(?!__time)(\w+))")
 OURS = re.compile(r"rollwatch_[a-z_]+")
 
 
-def generator() -> ModuleType:
-    found = importlib.util.spec_from_file_location("dashboards_generate", FOLDER / "generate.py")
+def generator(name: str = "generate") -> ModuleType:
+    found = importlib.util.spec_from_file_location(f"dashboards_{name}", FOLDER / f"{name}.py")
     assert found is not None
     assert found.loader is not None
     module = importlib.util.module_from_spec(found)
@@ -47,8 +47,8 @@ def dashboards() -> list[Any]:
 
 
 def test_the_json_is_what_the_source_makes() -> None:
-    for path, text in generator().written().items():
-        assert path.read_text("utf-8") == text, f"run python dashboards/generate.py: {path.name} is old"
+    for path, text in (generator().written() | generator("alerts").written()).items():
+        assert path.read_text("utf-8") == text, f"run make dashboards: {path.name} is old"
     sources = {each.stem for each in (FOLDER / "source").glob("*.yaml")}
     assert {each.stem for each in FILES} == sources | {"runbooks"}
 
@@ -166,4 +166,36 @@ def test_every_alert_rule_leads_to_a_runbook_and_asks_for_metrics_that_exist() -
                 for metric in re.findall(r"(?<!:)\brollwatch_[a-z_0-9]+\b(?!:)", rule["expr"]):
                     assert re.sub(r"_(bucket|count|sum)$", "", metric) in known or metric in known
                 if "alert" in rule:
-                    assert (ROOT / rule["annotations"]["runbook"]).exists()
+                    panel = int(rule["annotations"]["runbook_url"].rpartition("=")[2])
+                    assert {each["title"] for each in shelf()["panels"] if each["id"] == panel} <= runbooks()
+
+
+def test_every_alert_that_prometheus_raises_has_a_test_in_which_it_fires_and_one_in_which_it_does_not() -> None:
+    rules = yaml.safe_load((FOLDER / "prometheus" / "alerts.yaml").read_text("utf-8"))["groups"][0]["rules"]
+    tests = yaml.safe_load((FOLDER / "prometheus" / "alerts.test.yaml").read_text("utf-8"))["tests"]
+    asked = [each for test in tests for each in test["alert_rule_test"]]
+    for rule in rules:
+        answers = [bool(each["exp_alerts"]) for each in asked if each["alertname"] == rule["alert"]]
+        assert set(answers) == {True, False}, rule["alert"]
+
+
+def test_grafana_raises_the_same_alerts_and_those_that_only_the_database_knows() -> None:
+    folder = FOLDER / "provisioning"
+    (group,) = yaml.safe_load((folder / "alerting" / "rollwatch.yaml").read_text("utf-8"))["groups"]
+    sources = yaml.safe_load((folder / "datasources" / "rollwatch.yaml").read_text("utf-8"))["datasources"]
+    provisioned = {each["uid"] for each in sources}
+    known = {each.name for each in ALL}
+    titles = []
+    for rule in group["rules"]:
+        titles.append(rule["title"])
+        question, bound = rule["data"]
+        assert question["datasourceUid"] in provisioned
+        assert (bound["model"]["expression"], rule["condition"]) == (question["refId"], bound["refId"])
+        for metric in OURS.findall(question["model"].get("expr", "")):
+            assert metric in known
+        for text in rule["annotations"].values():
+            # The provisioner expands $NAME from the environment; a dollar of the template is written twice.
+            assert "$" not in text.replace("$$", "")
+    assert len(set(titles)) == len(titles)
+    rules = yaml.safe_load((FOLDER / "prometheus" / "alerts.yaml").read_text("utf-8"))["groups"][0]["rules"]
+    assert set(titles) - {each["alert"] for each in rules} == {"RollwatchStragglersNearDeadline"}
