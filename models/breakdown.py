@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from models.history import (
@@ -38,6 +39,7 @@ class LifeCycle:
 class FleetView:
     """What a look knows beyond the key: rates of reasons over all keys, keys that fail now, gateways' habits.
 
+    addresses: sources at which one client alone was seen, in the whole fleet.
     hidden: the share of a gateway's commonest reason; nameless: the share of its rejections without a client.
     """
 
@@ -47,6 +49,7 @@ class FleetView:
     nameless: Mapping[str, float]
     regions: Mapping[str, str]
     keys_failing: int
+    addresses: AbstractSet[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

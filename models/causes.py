@@ -94,11 +94,15 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What the rules ask of the fleet: a gateway's region, its habit of one reason for all, its habit of no names."""
+    """What the rules ask of the fleet: a gateway's region, its habit of one reason for all, its habit of no names.
+
+    is_environment: tells a source that several clients share from one client's own address.
+    """
 
     region_of: Callable[[str], str]
     hides_reasons: Callable[[str], bool]
     namelessness: Callable[[str], float]
+    is_environment: Callable[[str], bool] = lambda _: True
 
 
 def judge(
@@ -128,7 +132,7 @@ def judge(
     """
     version = key.versions[number]
     found = cells(version, evidence)
-    fits = explanations(key, number, found, around.region_of)
+    fits = explanations(key, number, found, around.region_of, around.is_environment)
     cause = _plain(key, number, evidence, life, around, now)
     odds: dict[str, float] = {}
     if cause is None and model is not None:

@@ -19,7 +19,7 @@ from models.calibration import PeakBook, Thresholds, calibrate
 from models.causes import Surroundings, Verdict, judge
 from models.episodes import CLOSE_AFTER_MINUTES, Action, Alert, Episode, Episodes, FeatureShare, Finding
 from models.features import INDEX, NAMES
-from models.history import CREDENTIAL, FORBIDDEN
+from models.history import CREDENTIAL, ERROR, FORBIDDEN, LIMITED, MALFORMED
 from models.observations import KeyFacts, UsageRow, epoch_seconds, from_epoch
 from models.reranker import Reranker
 from models.scopes import Scope
@@ -34,6 +34,10 @@ _DAY = 24 * _HOUR
 _MAX_HISTORY_ROWS = 20_000
 _MANY, _MOST, _FEW_KEYS, _TEN_MINUTES = math.log1p(3), 0.5, math.log1p(2), math.log1p(10)
 """Of `_everybody_fails`; counts and minutes are kept as log1p."""
+_NO_REFUSAL = frozenset({LIMITED, MALFORMED, ERROR})
+"""Requests without service for which no key was refused: mostly quotas, clients' bugs and outages."""
+_DOUBT = 0.8
+"""Log odds by which such trouble must be surer to be a rollover's; chosen on the tuning seeds."""
 _FAILING_SHARE = 0.2
 """Of rollovers, at the most: one in eight fails, and a history that nobody labelled must not deafen the detector."""
 _DEAF = Thresholds(rollover=0.8, rest=0.85, expected=5.0)
@@ -92,6 +96,11 @@ class Training:
         }
 
 
+def _stricter(threshold: float) -> float:
+    odds = threshold / max(1e-9, 1.0 - threshold) * math.exp(_DOUBT)
+    return odds / (1.0 + odds)
+
+
 def _everybody_fails(candidate: Candidate) -> bool:
     """Tell whether a version that worked fails for most of its callers, at this key alone, for ten minutes and more.
 
@@ -142,6 +151,7 @@ class Detector:
             region_of=lambda gateway: self.state.regions.get(gateway, ""),
             hides_reasons=self.state.hides_reasons,
             namelessness=self.state.namelessness,
+            is_environment=lambda source: source not in self.state.addresses,
         )
 
     def register(self, facts: Iterable[KeyFacts]) -> None:
@@ -235,6 +245,8 @@ class Detector:
     ) -> list[Alert]:
         key, version, minute = candidate.key, candidate.version, candidate.minute
         threshold = thresholds.rollover if candidate.in_rollover else thresholds.rest
+        if scorer is self.reranker and candidate.evidence.kind in _NO_REFUSAL:
+            threshold = _stricter(threshold)
         if (key, version) not in self.episodes.open:
             self._peaks.add(key, minute, score, in_rollover=candidate.in_rollover)
         if not candidate.in_rollover and _everybody_fails(candidate):

@@ -328,7 +328,7 @@ def _scope_features(key: KeyPast, number: int, evidence: Evidence, fleet: FleetV
     def region_of(gateway: str) -> str:
         return fleet.regions.get(gateway, "")
 
-    fits = explanations(key, number, found, region_of)
+    fits = explanations(key, number, found, region_of, lambda source: source not in fleet.addresses)
     everyone = fits[Scope.EVERYONE].fit
 
     def lead_over_all(scope: Scope) -> float:

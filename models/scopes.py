@@ -91,8 +91,23 @@ def cells(version: VersionPast, evidence: Evidence) -> Cells:
     return Cells(onset=onset, failed=failed, ok=ok, failed_capped=capped, ok_capped=ok_capped)
 
 
-def explanations(key: KeyPast, number: int, found: Cells, region_of: Callable[[str], str]) -> dict[Scope, Explanation]:
-    """Return the best candidate of each scope that applies; `EVERYONE` always does."""
+def explanations(
+    key: KeyPast,
+    number: int,
+    found: Cells,
+    region_of: Callable[[str], str],
+    is_environment: Callable[[str], bool] = lambda _: True,
+) -> dict[Scope, Explanation]:
+    """Return the best candidate of each scope that applies; `EVERYONE` always does.
+
+    Args:
+        key: the key's past.
+        number: the failing version.
+        found: its cells since the trouble began.
+        region_of: a gateway's region, "" where none is known.
+        is_environment: tells a source that several clients share from one client's own address, which says no more
+            than its caller does.
+    """
     version = key.versions[number]
     fails_at: dict[str, float] = {}
     ok_at: dict[str, float] = {}
@@ -148,8 +163,9 @@ def explanations(key: KeyPast, number: int, found: Cells, region_of: Callable[[s
             choices=len(known),
             inside=lambda mine, _, who=who: mine == who,
         )
+    _offer_clients(offer, known, fails_of, ok_of)
     sources = {who[1] for who in known}
-    for source in {who[1] for who in fails_of} if len(sources) > 1 else ():
+    for source in filter(is_environment, {who[1] for who in fails_of}) if len(sources) > 1 else ():
         same = {who for who in known if who[1] == source}
         offer(
             Scope.SOURCE,
@@ -161,3 +177,24 @@ def explanations(key: KeyPast, number: int, found: Cells, region_of: Callable[[s
         )
     offer(Scope.EVERYONE, "", total, total_ok, choices=1, inside=lambda *_: True)
     return best
+
+
+def _offer_clients(
+    offer: Callable[..., None],
+    known: set[CallerKey],
+    fails_of: Mapping[CallerKey, float],
+    ok_of: Mapping[CallerKey, float],
+) -> None:
+    """Offer clients that fail from several sources at once: one caller's fault may hit all its processes."""
+    clients = {who[0] for who in known}
+    for client in {who[0] for who in fails_of} - {"", NAMELESS}:
+        mine = {who for who in known if who[0] == client}
+        if sum(who in fails_of for who in mine) > 1:
+            offer(
+                Scope.CALLER,
+                client,
+                sum(fails_of.get(who, 0) for who in mine),
+                sum(ok_of.get(who, 0) for who in mine),
+                choices=len(clients),
+                inside=lambda who, _, mine=mine: who in mine,
+            )

@@ -48,6 +48,7 @@ class FleetState:
         self._failing: deque[tuple[int, str, str]] = deque()
         self._habits: dict[str, dict[str, int]] = {}
         self.regions: dict[str, str] = {}
+        self.addresses: frozenset[str] = frozenset()
         self._naming: dict[str, list[int]] = {}
         self._facts: dict[str, KeyFacts] = {}
         self._expires: dict[tuple[str, int], int] = {}
@@ -103,6 +104,7 @@ class FleetState:
             self._rates.settle(minute, learn=True)
             for name, past in self.keys.items():
                 past.rates.settle(minute, learn=name not in flagged and not self._frozen(name, minute))
+            self.addresses = self._addresses()
         if not self._touched:
             return []
         view = self._view(minute)
@@ -153,14 +155,23 @@ class FleetState:
 
     def hides_reasons(self, gateway: str) -> bool:
         """Tell whether a gateway gives one and the same reason for all its rejections of credentials."""
-        habit = self._habits.get(gateway, {})
-        total = sum(habit.values())
-        return total >= _HABIT_MINIMUM and max(habit.values()) >= _HABIT_SHARE * total
+        refusals = [n for reason, n in self._habits.get(gateway, {}).items() if reason not in NOT_SERVED]
+        total = sum(refusals)
+        return total >= _HABIT_MINIMUM and max(refusals) >= _HABIT_SHARE * total
 
     def sameness(self, gateway: str) -> float:
         """Return the share of a gateway's commonest reason among its rejections; 0.5 where too few were seen."""
         habit = self._habits.get(gateway, {})
         return (max(habit.values(), default=0) + 5.0) / (sum(habit.values()) + 10.0)
+
+    def _addresses(self) -> frozenset[str]:
+        """Return the sources at which one client alone was ever served, over all keys."""
+        clients: dict[str, str | None] = {}
+        for past in self.keys.values():
+            for client, source in past.proven:
+                if clients.setdefault(source, client) != client:
+                    clients[source] = None
+        return frozenset(source for source, client in clients.items() if client and source)
 
     def namelessness(self, gateway: str) -> float:
         """Return the share of a gateway's rejections that carry no client; 0.25 where none was seen."""
@@ -196,6 +207,7 @@ class FleetState:
             hidden={g: self.sameness(g) for g in by_gateway},
             nameless={g: self.namelessness(g) for g in by_gateway},
             keys_failing=len(set().union(*by_gateway.values())) if by_gateway else 0,
+            addresses=self.addresses,
         )
 
 
