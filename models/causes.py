@@ -7,13 +7,14 @@ are weighed: by trees grown on simulated rollovers if there are any, else by rul
 # ruff: noqa: PLR0917 - one call shape for all parts of a row, key first and now last
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from models.breakdown import Evidence, LifeCycle, storm_ratio
-from models.history import CREDENTIAL, ERROR, FORBIDDEN, LIMITED, MALFORMED, KeyPast
+from models.history import CREDENTIAL, ERROR, FORBIDDEN, LIMITED, MALFORMED, NAMELESS, KeyPast
 from models.scopes import Cells, Explanation, Scope, cells, explanations
 from models.votes import CauseVotes
 
@@ -136,7 +137,7 @@ def judge(
     cause = _plain(key, number, evidence, life, around, now)
     odds: dict[str, float] = {}
     if cause is None and model is not None:
-        odds = model.weigh(features)
+        odds = _one_callers_own(model.weigh(features), evidence, around)
         cause = Cause(max(sorted(odds), key=lambda each: odds[each]))
     elif cause is None:
         cause = _fitting(key, evidence, life, fits, now)
@@ -160,6 +161,20 @@ def judge(
         since=found.onset,
         reason=evidence.reason,
     )
+
+
+def _one_callers_own(odds: dict[str, float], evidence: Evidence, around: Surroundings) -> dict[str, float]:
+    """Prefer a wrong secret to a wrong environment where one client fails and the gateway hides the reason.
+
+    Only `unknown_credential`, said by a gateway that says other things too, speaks of another environment's key.
+    """
+    secret, environment = Cause.WRONG_SECRET.value, Cause.WRONG_ENVIRONMENT.value
+    clients = {c.who[0] for c in evidence.callers}
+    one = len(evidence.callers) == 1 or (len(clients) == 1 and not clients & {"", NAMELESS})
+    hidden = evidence.reason == "other" or all(around.hides_reasons(g) for g in evidence.by_gateway)
+    if one and hidden and odds.get(environment, -math.inf) > odds.get(secret, math.inf):
+        return {**odds, secret: odds[environment], environment: odds[secret]}
+    return odds
 
 
 def _in_scope(explanation: Explanation, gateways: set[str], region_of: Callable[[str], str]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from models.causes import Cause, Surroundings, Verdict, judge
+from models.causes import Cause, StructureModel, Surroundings, Verdict, judge
 from models.detector import Detector
 from models.episodes import Alert
 from models.observations import NOT_SERVED, OK, KeyFacts, RolloverFacts, UsageRow, VersionFacts
@@ -115,8 +115,8 @@ def watch(
     return told
 
 
-def verdict(rows: Iterable[UsageRow], *, key: KeyFacts, now: int) -> Verdict:
-    """Judge version rows as of a minute by the rules alone."""
+def verdict(rows: Iterable[UsageRow], *, key: KeyFacts, now: int, model: StructureModel | None = None) -> Verdict:
+    """Judge version rows as of a minute, by the rules alone without a model."""
     state = FleetState()
     state.register([key])
     ordered = sorted(rows)
@@ -134,6 +134,8 @@ def verdict(rows: Iterable[UsageRow], *, key: KeyFacts, now: int) -> Verdict:
             namelessness=state.namelessness,
         ),
         now=chosen.minute,
+        features=chosen.features,
+        model=model,
     )
 
 

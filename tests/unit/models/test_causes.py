@@ -147,3 +147,28 @@ def test_what_the_rollover_is_not_to_blame_for_is_told_softly() -> None:
     for case in CASES:
         found = verdict(PAST + case.rows, key=case.key, now=T + 19)
         assert (severity(found) == "info") == (case.cause in NOT_THE_ROLLOVER)
+
+
+@dataclass(frozen=True)
+class _Fixed:
+    """Weighs the same whatever it sees: another environment first, a wrong secret next."""
+
+    def weigh(self, features: tuple[float, ...]) -> dict[str, float]:
+        return {"wrong_environment": 1.0, "wrong_secret": 0.5, "propagation_delay": -1.0}
+
+
+@pytest.mark.parametrize(
+    ("reason", "clients", "cause", "why"),
+    [
+        ("other", ("acme",), Cause.WRONG_SECRET, "one client, and the gateway does not say why"),
+        ("unknown_credential", ("acme",), Cause.WRONG_ENVIRONMENT, "a key that this environment has never seen"),
+        ("other", ("acme", "globex"), Cause.WRONG_ENVIRONMENT, "several clients do not share one secret's mistake"),
+    ],
+)
+def test_a_hidden_reason_speaks_of_no_environment(
+    reason: str, clients: tuple[str, ...], cause: Cause, why: str
+) -> None:
+    rows = healthy(range(T), every=10) + [
+        use(m, version=2, client=c, reason=reason) for m in range(T, T + 9) for c in clients
+    ]
+    assert verdict(rows, key=facts(), now=T + 9, model=_Fixed()).cause is cause, why
