@@ -124,12 +124,12 @@ def _variables(source: Mapping[str, Any], page: str) -> Iterator[dict[str, Any]]
     chosen = {"text": page, "value": page}
     yield {"type": "constant", "name": "page", "label": "Status page", "query": page, "current": chosen, "hide": 2}
     if "$step" in json.dumps(source):
-        steps = ["1m", "5m", "15m", "1h", "6h", "1d"]
+        steps = source["steps"]
         yield {
             "type": "interval",
             "name": "step",
             "label": "Step",
-            "description": "Width of a point. Traffic outside of running rollovers is kept by the hour.",
+            "description": "Width of a point. Outside of running rollovers traffic is kept by the hour.",
             "query": ",".join(steps),
             "options": [{"text": each, "value": each, "selected": each == "1h"} for each in steps],
             "current": {"text": "1h", "value": "1h"},
@@ -149,7 +149,9 @@ def _variables(source: Mapping[str, Any], page: str) -> Iterator[dict[str, Any]]
             "includeAll": everything,
             "hide": 2 if each.get("hidden") else 0,
         }
-        yield made | ({"current": {"text": ["All"], "value": ["$__all"]}} if everything else {})
+        # `All` is a value of its own: a query then need not look at the column at all.
+        chosen = {"current": {"text": ["All"], "value": ["$__all"]}, "allValue": "'(all)'"}
+        yield made | (chosen if everything else {})
 
 
 def _annotation(name: str, *, one: bool) -> dict[str, Any]:

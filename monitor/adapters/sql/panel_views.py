@@ -1,4 +1,4 @@
-"""Views beside the contract's (`views.py`), for dashboards: rollovers, blockers, alerts, steps, gateways, partitions.
+"""Views beside the contract's (`views.py`), for dashboards: rollovers, blockers, alerts, steps, gateways, hours.
 
 The same columns on both databases; what is kept as JSON is taken apart here, so that no panel has to.
 """
@@ -32,7 +32,12 @@ def _sqlite_field(column: str, path: str, kind: str) -> str:
     return f"json_extract({column}, '$.{path}')"
 
 
-def panel_view_statements(millis: Callable[[str], str], *, sqlite: bool) -> list[str]:
+INDEX_HOURS_POSTGRES = (
+    "CREATE INDEX ix_credential_hours_time ON credential_hours USING brin (to_timestamp(hour_ms / 1000))"
+)
+
+
+def panel_view_statements(seconds: Callable[[str], str], millis: Callable[[str], str], *, sqlite: bool) -> list[str]:
     """Return the statements that create them."""
     dialect = (
         Dialect(
@@ -58,6 +63,7 @@ def panel_view_statements(millis: Callable[[str], str], *, sqlite: bool) -> list
         _steps(dialect),
         _GATEWAYS.format(first=millis("first_ms"), last=millis("last_ms")),
         _PARTITIONS.format(applied=millis("applied_at_ms"), probed=millis("probed_at_ms")),
+        _HOURS.format(hour=seconds("h.hour_ms")),
         _GAPS.format(start=millis("from_ms"), end=millis("to_ms"), recorded=millis("recorded_at_ms")),
     ]
 
@@ -146,6 +152,13 @@ SELECT topic, partition, next_offset, end_offset,
        CASE WHEN end_offset > next_offset THEN end_offset - next_offset WHEN end_offset IS NOT NULL THEN 0 END AS lag,
        {applied} AS applied_at, {probed} AS probed_at, worker, stopped
 FROM partitions
+"""
+
+# Far fewer rows than v_usage: what a week of all keys, or of one that is counted by the minute, is drawn from.
+_HOURS = """
+CREATE VIEW v_hours AS
+SELECT {hour} AS hour, c.key AS key, c.version AS version, h.accepted AS accepted, h.rejected AS rejected
+FROM credential_hours h JOIN credentials c ON c.cred = h.cred
 """
 
 _GAPS = """

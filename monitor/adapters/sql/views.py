@@ -33,7 +33,7 @@ def view_statements(*, sqlite: bool) -> list[str]:
     """Return the statements that create the views."""
     seconds, millis = (_sqlite_seconds, _sqlite_millis) if sqlite else (_postgres_seconds, _postgres_millis)
     contract = [_usage(seconds), _callers(millis), _LEDGER, _rejects(millis), _decisions(millis), _incidents(millis)]
-    return contract + panel_view_statements(millis, sqlite=sqlite)
+    return contract + panel_view_statements(seconds, millis, sqlite=sqlite)
 
 
 def _usage(seconds: Callable[[str], str]) -> str:

@@ -22,9 +22,9 @@ from monitor.core.decision import (
     Verdict,
 )
 from monitor.core.instants import from_ms
-from tests.contract.store.factories import gap, registered, rollover
+from tests.contract.store.factories import gap, key, registered, rollover
 from tests.integration.sql.test_views import apply, moment, rows
-from tests.integration.sql.traffic import DAY, HOUR, PARTITION, T0, claimed, uses
+from tests.integration.sql.traffic import DAY, HOUR, PARTITION, T0, claimed, failures, uses
 
 COLUMNS = {
     "v_rollovers": "rollover key from_version to_version state started_at deadline retired_at decision evaluated_at "
@@ -35,6 +35,7 @@ COLUMNS = {
     "v_steps": "rollover at from_state to_state by reason",
     "v_gateways": "gateway region first_seen last_seen records",
     "v_partitions": "topic partition next_offset end_offset lag applied_at probed_at worker stopped",
+    "v_hours": "hour key version accepted rejected",
     "v_gaps": "topic partition from_time to_time recorded_at reason",
 }
 DECISION = Decision(
@@ -148,6 +149,15 @@ def test_an_alert_says_whether_it_was_told_and_why(store: SqlStore, notified: bo
     (row,) = rows(store, "SELECT * FROM v_alerts")
     assert times(row, "at") == [from_ms(T0 + 1)]
     assert row == alert | {"told": told, "reason": "first", "key": None, "cause": None, "episode": None}
+
+
+def test_hours_hold_what_each_version_had_accepted_and_rejected(store: SqlStore) -> None:
+    registered(store, keys=(key(old=["cred-a1"], new=["cred-a2"]),))
+    apply(store, uses(T0, T0 + 1, T0 + HOUR, count=2), failures(T0))
+    found = rows(store, "SELECT * FROM v_hours ORDER BY version, hour")
+    assert times(found[0], "hour") == [from_ms(T0 - T0 % HOUR)]
+    assert found[0] == {"key": "billing-api", "version": 1, "accepted": 4, "rejected": 0}
+    assert [(each["version"], each["accepted"], each["rejected"]) for each in found[1:]] == [(1, 2, 0), (2, 0, 1)]
 
 
 def test_gateways_partitions_and_gaps_are_shown_as_they_stand(store: SqlStore) -> None:

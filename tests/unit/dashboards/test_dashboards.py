@@ -111,7 +111,7 @@ def test_a_dashboard_asks_for_views_alone_and_begins_with_numbers(dashboard: dic
     asked += [each["query"] for each in dashboard["templating"]["list"] if each["type"] == "query"]
     for sql in asked:
         names = re.findall(r"(?:FROM|JOIN)\s+(\w+)", re.sub(r"extract\(epoch FROM|DISTINCT FROM", "", sql))
-        made_here = set(re.findall(r"(?:WITH|,)\s*(\w+) AS \(", sql))
+        made_here = set(re.findall(r"(?:WITH|,)\s*(\w+) AS (?:MATERIALIZED )?\(", sql))
         assert all(name.startswith("v_") for name in set(names) - made_here), sql
     first = [each["type"] for each in dashboard["panels"]][1]
     assert first in {"stat", "text"}, "the answer first, its course below"

@@ -49,5 +49,11 @@ SELECT topic, partition, next_offset, end_offset,
        to_timestamp(applied_at_ms / 1000.0) AS applied_at, to_timestamp(probed_at_ms / 1000.0) AS probed_at, worker, stopped
 FROM partitions;
 
+CREATE VIEW v_hours AS
+SELECT to_timestamp(h.hour_ms / 1000) AS hour, c.key AS key, c.version AS version, h.accepted AS accepted, h.rejected AS rejected
+FROM credential_hours h JOIN credentials c ON c.cred = h.cred;
+
 CREATE VIEW v_gaps AS
 SELECT topic, partition, to_timestamp(from_ms / 1000.0) AS from_time, to_timestamp(to_ms / 1000.0) AS to_time, to_timestamp(recorded_at_ms / 1000.0) AS recorded_at, reason FROM gaps;
+
+CREATE INDEX ix_credential_hours_time ON credential_hours USING brin (to_timestamp(hour_ms / 1000));

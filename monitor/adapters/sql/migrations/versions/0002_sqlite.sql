@@ -49,5 +49,9 @@ SELECT topic, partition, next_offset, end_offset,
        strftime('%Y-%m-%dT%H:%M:%S', applied_at_ms / 1000, 'unixepoch') || printf('.%03dZ', applied_at_ms % 1000) AS applied_at, strftime('%Y-%m-%dT%H:%M:%S', probed_at_ms / 1000, 'unixepoch') || printf('.%03dZ', probed_at_ms % 1000) AS probed_at, worker, stopped
 FROM partitions;
 
+CREATE VIEW v_hours AS
+SELECT strftime('%Y-%m-%dT%H:%M:%SZ', h.hour_ms / 1000, 'unixepoch') AS hour, c.key AS key, c.version AS version, h.accepted AS accepted, h.rejected AS rejected
+FROM credential_hours h JOIN credentials c ON c.cred = h.cred;
+
 CREATE VIEW v_gaps AS
 SELECT topic, partition, strftime('%Y-%m-%dT%H:%M:%S', from_ms / 1000, 'unixepoch') || printf('.%03dZ', from_ms % 1000) AS from_time, strftime('%Y-%m-%dT%H:%M:%S', to_ms / 1000, 'unixepoch') || printf('.%03dZ', to_ms % 1000) AS to_time, strftime('%Y-%m-%dT%H:%M:%S', recorded_at_ms / 1000, 'unixepoch') || printf('.%03dZ', recorded_at_ms % 1000) AS recorded_at, reason FROM gaps;
