@@ -37,7 +37,7 @@ _MANY, _MOST, _FEW_KEYS, _TEN_MINUTES = math.log1p(3), 0.5, math.log1p(2), math.
 _NO_REFUSAL = frozenset({LIMITED, MALFORMED, ERROR})
 """Requests without service for which no key was refused: mostly quotas, clients' bugs and outages."""
 _DOUBT = 0.8
-"""Log odds by which such trouble must be surer to be a rollover's; chosen on the tuning seeds."""
+"""Log odds by which such trouble, and refusals of a retired version, must be surer to be a rollover's."""
 _FAILING_SHARE = 0.2
 """Of rollovers, at the most: one in eight fails, and a history that nobody labelled must not deafen the detector."""
 _DEAF = Thresholds(rollover=0.8, rest=0.85, expected=5.0)
@@ -245,7 +245,8 @@ class Detector:
     ) -> list[Alert]:
         key, version, minute = candidate.key, candidate.version, candidate.minute
         threshold = thresholds.rollover if candidate.in_rollover else thresholds.rest
-        if scorer is self.reranker and candidate.evidence.kind in _NO_REFUSAL:
+        left = candidate.life.role == "from" and candidate.life.retired is not None
+        if scorer is self.reranker and (left or candidate.evidence.kind in _NO_REFUSAL):
             threshold = _stricter(threshold)
         if (key, version) not in self.episodes.open:
             self._peaks.add(key, minute, score, in_rollover=candidate.in_rollover)
