@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from monitor.adapters.metrics import Metrics
 from monitor.control.judge import Judge
+from monitor.control.tokens import Readers
 from monitor.core.rotation import RotationRule
 from monitor.ingest import SYSTEM_CLOCK, Clock
 from monitor.notify.notifier import Notifier
@@ -38,3 +39,4 @@ class Deps:
     prefix: str = ""
     decision_timeout_seconds: float = 10.0
     version: str = "0"
+    readers: Readers = field(default_factory=Readers)

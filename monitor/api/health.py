@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from monitor.adapters.metrics import CONTENT_TYPE, READY
-from monitor.api.auth import Given, Visitor
+from monitor.api.auth import Given, MetricsReader
 from monitor.api.problems import described
 from monitor.api.schemas import Health
 
@@ -29,7 +29,7 @@ async def readyz(deps: Given) -> Response:
 
 
 @router.get("/metrics", responses={200: {"content": {"text/plain": {}}}, **described(401, 403)})
-async def metrics(deps: Given, _visitor: Visitor) -> Response:
+async def metrics(deps: Given, _reader: MetricsReader) -> Response:
     """Prometheus' text format."""
     deps.metrics.set(READY, not deps.not_ready())
     return Response(deps.metrics.text(), media_type=CONTENT_TYPE)

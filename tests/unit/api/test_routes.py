@@ -73,6 +73,16 @@ def test_what_is_open_depends_on_where_we_listen(path: str, loopback: bool, requ
     assert api.ask("GET", path, token=Scope.READ).status_code == 200
 
 
+def test_whoever_read_metrics_goes_on_reading_them_while_the_database_is_away_and_nothing_else() -> None:
+    api = Api(loopback=False)
+    assert api.ask("GET", "/metrics", token=Scope.READ).status_code == 200
+    api.store.away = "gone"
+    assert api.ask("GET", "/metrics", token=Scope.READ).status_code == 200
+    assert api.ask("GET", "/metrics", token=Scope.OPERATE).status_code == 503, "nobody is let in unseen"
+    assert api.ask("GET", "/v1/rollovers", token=Scope.READ).status_code == 503
+    assert api.ask("GET", "/metrics", token=None).status_code == 401
+
+
 def test_readiness_says_why_not() -> None:
     answer = Api(not_ready=lambda: ("Kafka has not answered yet",)).ask("GET", "/readyz", token=None)
     assert (answer.status_code, answer.json()["reasons"]) == (503, ["Kafka has not answered yet"])

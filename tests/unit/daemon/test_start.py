@@ -121,3 +121,18 @@ def test_metrics_are_for_those_who_may_read() -> None:
     assert ask(app, "/metrics", token="rwt_other")[0] == 401
     assert ask(health(store, needs_token=False), "/metrics")[0] == 200, "on loopback"
     assert ask(health(_Away()), "/metrics", token=token)[0] == 503, "nobody is let in unseen"
+
+
+def test_whoever_read_metrics_goes_on_reading_while_the_database_is_away() -> None:
+    store = MemoryStore()
+    token = tokens.create(store, "prometheus", scope=Scope.READ, now_ms=1)
+    app = health(store)
+    assert ask(app, "/metrics", token=token)[0] == 200
+    store.away = "gone"
+    assert ask(app, "/metrics", token=token)[0] == 200, "it is then that one looks"
+    assert ask(app, "/metrics", token="rwt_other")[0] == 503, "nobody is let in unseen"
+    store.away = None
+    store.revoke_token("prometheus", now_ms=2)
+    assert ask(app, "/metrics", token=token)[0] == 401
+    store.away = "gone"
+    assert ask(app, "/metrics", token=token)[0] == 503, "a token that was revoked is forgotten"
