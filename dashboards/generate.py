@@ -345,8 +345,13 @@ def runbooks() -> dict[str, Any]:
 def written(page: str = PAGE, out: Path = HERE / "grafana") -> dict[Path, str]:
     """Return every dashboard's file and what must stand in it."""
     sources = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in sorted((HERE / "source").glob("*.yaml"))}
-    sources["runbooks"] = runbooks()
-    return {
+    kept = HERE / "grafana" / "runbooks.json"
+    if RUNBOOKS.is_dir():
+        sources["runbooks"] = runbooks()
+        kept_as_it_is = {}
+    else:  # in the installed package, which does not carry the pages that they were made from
+        kept_as_it_is = {out / kept.name: kept.read_text("utf-8").replace(PAGE, page)}
+    return kept_as_it_is | {
         out / f"{name}.json": json.dumps(dashboard(each, page=page), indent=1, ensure_ascii=False) + "\n"
         for name, each in sources.items()
     }

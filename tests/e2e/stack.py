@@ -75,9 +75,10 @@ class StackKafka(KafkaBroker):
 class Stack:
     """Everything of the file, in its order; `with` starts and ends it."""
 
-    def __init__(self, folder: Path) -> None:
-        """Prepare."""
+    def __init__(self, folder: Path, **settings: str) -> None:
+        """Prepare. `settings` go over what the file gives our processes (`WATCH__DETECTOR="false"`)."""
         self.folder = folder
+        self.settings = settings
         self.compose: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
         self.services: dict[str, dict[str, Any]] = self.compose["services"]
         self.gateway_port, self.prometheus_port = free_port(), free_port()
@@ -123,6 +124,7 @@ class Stack:
             ("/var/log/envoy", str(self.folder)),
         ):
             text = text.replace(stack, mine)
+        text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
         return re.sub(r"\$\{\w+:\?[^}]*\}", PASSWORD, text)
 
     def environment(self, service: str) -> dict[str, str]:
@@ -182,7 +184,7 @@ class Stack:
             given = {name.removeprefix("ROLLWATCH_"): each for name, each in self.environment(role).items()}
             # On a stranger's machine nothing is opened beyond loopback; who asks needs a token all the same.
             given |= {"API__HOST": "127.0.0.1", "API__REQUIRE_TOKEN": "true", "INGEST__FLUSH_INTERVAL": "1"}
-            given |= {"WATCH__INTERVAL": "2"}
+            given |= {"WATCH__INTERVAL": "2", **self.settings}
             assert self.services[role]["command"][0] == "run"
             place = self.folder / role
             place.mkdir()
