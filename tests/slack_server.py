@@ -40,6 +40,13 @@ class Fault(StrEnum):
 AMBIGUOUS = frozenset({Fault.TOOK_AND_RESET, Fault.TOOK_AND_SLOW})
 
 
+class _Server(ThreadingHTTPServer):
+    """Takes many calls at once: with the five that are usual, the kernel lets the sixth wait for a second."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+
 @dataclass(slots=True)
 class Posted:
     """A message as a channel shows it; `edits` is what it said before."""
@@ -83,8 +90,7 @@ class SlackServer:
         class Handler(_Handler):
             server_of = slack
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
 
     @property
     def base_url(self) -> str:

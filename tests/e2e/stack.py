@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import urllib.parse
 import urllib.request
@@ -29,6 +28,7 @@ from monitor.demo.parts.postgres import PostgresServer
 from monitor.demo.parts.process import Child, free_port, port_answers
 from monitor.demo.parts.shipper import Shipper
 from tests.e2e.daemon import ROLLWATCH, Daemon
+from tests.prometheus import program
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "0c1d9e4f7a2b5c8d"
@@ -228,7 +228,7 @@ class Stack:
         config = self.folder / "prometheus.yml"
         config.write_text(text)
         command = [
-            str(shutil.which("prometheus")),
+            program("prometheus"),
             f"--config.file={config}",
             f"--storage.tsdb.path={self.folder / 'prometheus'}",
             f"--web.listen-address=127.0.0.1:{self.prometheus_port}",

@@ -14,7 +14,7 @@ import pytest
 from monitor.demo.parts.process import wait_until
 from tests.e2e.stack import ROLES, Stack
 from tests.integration.dashboards.macros import interpolated
-from tests.unit.dashboards.test_dashboards import FILES, panels, promtool
+from tests.unit.dashboards.test_dashboards import FILES, panels
 
 NEEDS_TROUBLE = {
     "Alerts",
@@ -46,7 +46,6 @@ def call_for(stack: Stack, secret: str, *, seconds: float) -> None:
 @pytest.mark.postgres
 @pytest.mark.envoy
 def test_the_stack_comes_up_from_its_files_and_every_panel_has_something_to_show(tmp_path: Path) -> None:
-    promtool()  # the package that brings Prometheus
     with Stack(tmp_path) as stack:
         call_for(stack, "demo-billing-key-v1", seconds=3)
         call_for(stack, "demo-billing-key-v2", seconds=3)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 import time
 import urllib.parse
@@ -21,7 +20,8 @@ from monitor.core.decision import Verdict
 from monitor.core.events import RejectReason
 from monitor.demo.parts.process import Child, free_port
 from monitor.ports import Partition
-from tests.unit.dashboards.test_dashboards import FILES, panels, promtool
+from tests.prometheus import program
+from tests.unit.dashboards.test_dashboards import FILES, panels
 
 FOLDER = Path(__file__).resolve().parents[3] / "dashboards"
 VARIABLES = {"$__rate_interval": "1m", "$__range": "1h", "$rollover": "billing"}
@@ -49,7 +49,6 @@ def told() -> Metrics:
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start one beside a daemon's metrics; return its address once it has read them twice."""
-    promtool()  # the same package brings both
     shown = told()
 
     class Answer(BaseHTTPRequestHandler):
@@ -81,7 +80,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     port = free_port()
     child = Child(
         [
-            str(shutil.which("prometheus")),
+            program("prometheus"),
             f"--config.file={folder / 'prometheus.yml'}",
             f"--storage.tsdb.path={folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{port}",

@@ -148,13 +148,15 @@ def test_a_receiver_that_hangs_holds_up_nobody_else() -> None:
         arrived = threading.Event()
         slack.script = lambda _method, call: arrived.set() if call == 19 else None
         stop = threading.Event()
-        thread = threading.Thread(target=post.sender.run, args=(stop,))
+        thread = threading.Thread(target=post.sender.run, args=(stop,), daemon=True)
         thread.start()
-        assert arrived.wait(20)
-        stop.set()
-        hanging.let.set()
-        thread.join(5)
-        post.sender.settle()
+        try:
+            assert arrived.wait(20)
+        finally:
+            stop.set()
+            hanging.let.set()
+            thread.join(5)
+            post.sender.settle()
 
 
 def test_a_rollover_whose_message_keeps_failing_does_not_hold_up_another() -> None:
@@ -218,7 +220,7 @@ def test_three_daemons_on_one_store_send_what_one_would(
             )
             for each in stores
         ]
-        threads = [threading.Thread(target=each.run, args=(stop,)) for each in senders]
+        threads = [threading.Thread(target=each.run, args=(stop,), daemon=True) for each in senders]
         for thread in threads:
             thread.start()
         watch = threading.Event()

@@ -22,7 +22,7 @@ from psycopg import connect, sql
 from monitor.demo.parts.envoy import ApiKey, Upstream, envoy_config
 from monitor.demo.parts.process import Child, free_port, port_answers, wait_until
 from tests.e2e.daemon import ROLLWATCH
-from tests.unit.dashboards.test_dashboards import promtool
+from tests.prometheus import program
 
 ROOT = Path(__file__).resolve().parents[3]
 _SCHEMA = ("check-jsonschema==0.39.0", "check_jsonschema/builtin_schemas/vendor/compose-spec.json")
@@ -198,7 +198,13 @@ def test_what_the_gateway_writes_is_understood_and_belongs_to_the_registrys_vers
 
 def test_prometheus_reads_its_configuration() -> None:
     done = subprocess.run(
-        [promtool(), "check", "config", "--syntax-only", str(ROOT / "docker" / "prometheus" / "prometheus.yml")],
+        [
+            program("promtool"),
+            "check",
+            "config",
+            "--syntax-only",
+            str(ROOT / "docker" / "prometheus" / "prometheus.yml"),
+        ],
         capture_output=True,
         text=True,
         check=False,
