@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,19 +13,9 @@ import pytest
 
 from monitor.demo.parts.kafka import KafkaBroker
 from tests.e2e.daemon import Daemon
+from tests.e2e.fleet import KEYS, REGISTERED, fleet
 from tests.e2e.recount import Cell, recount
 
-KEYS = """
-keys:
-  - key: billing-api
-    owner: {team: payments, slack: "#payments"}
-    versions:
-      - {version: 1, credentials: [cred-a1], created_at: 2025-11-01T00:00:00Z}
-      - {version: 2, credentials: [cred-a2], created_at: 2026-05-01T00:00:00Z}
-rollovers:
-  - {id: billing, key: billing-api, from: 1, to: 2, started_at: 2026-05-01T00:00:00Z}
-"""
-REGISTERED = {"cred-a1", "cred-a2"}
 POISON = {
     b"": "not_json",
     b"not json": "not_json",
@@ -44,30 +33,6 @@ POISON = {
     b'{"ts":1780000000000,"outcome":"success","gateway":"g","x":' + b"[" * 70 + b"]" * 70 + b"}": "not_json",
     b'{"ts":1780000000000,"outcome":"success","gateway":"' + b"g" * 70_000 + b'"}': "oversize",
 }
-
-
-def fleet(count: int, seed: int) -> list[bytes]:
-    """Return events of a small fleet within the last hours, a third of them rejected for some reason."""
-    dice = random.Random(seed)
-    now_ms = int(time.time() * 1000)
-    values = []
-    for _ in range(count):
-        failed = dice.random() < 0.3
-        event: dict[str, object] = {
-            "ts": now_ms - dice.randrange(6 * 3_600_000),
-            "outcome": "failure" if failed else "success",
-            "reason": dice.choice(["expired", "unknown_credential"]) if failed else dice.choice(["ok", "rate_limited"]),
-            "credential": dice.choice(["cred-a1", "cred-a2", "cred-other"]),
-            "client": dice.choice(["acme", "globex"]),
-            "source": dice.choice(["eu", "us"]),
-            "gateway": dice.choice(["edge-1", "edge-2"]),
-            "region": dice.choice(["eu", "us"]),
-            "route": "/orders?api_key=hidden",
-        }
-        if dice.random() < 0.05:
-            event["count"] = dice.randrange(1, 50)
-        values.append(json.dumps(event).encode())
-    return values
 
 
 def cells(connection: sqlite3.Connection) -> Counter[Cell]:
@@ -105,7 +70,7 @@ def test_every_cell_and_every_reject_is_there_exactly_once(
     daemon: tuple[Daemon, str], kafka_broker: KafkaBroker, tmp_path: Path
 ) -> None:
     running, topic = daemon
-    good = fleet(6_000, seed=1)
+    good = fleet(6_000, random.Random(1))
     dice = random.Random(2)
     mixed = list(good)
     for poison in POISON:
@@ -141,7 +106,7 @@ def test_a_daemon_killed_again_and_again_counts_everything_once(
     running, topic = daemon
     produced: list[bytes] = []
     for round_number in range(4):
-        values = fleet(1_500, seed=round_number)
+        values = fleet(1_500, random.Random(round_number))
         kafka_broker.produce(topic, values)
         produced += values
         running.start()
