@@ -16,7 +16,7 @@ from monitor.api.deps import Deps
 from monitor.api.problems import ProblemError, described
 from monitor.api.reading import find
 from monitor.control import steps, tokens
-from monitor.control.brownouts import brownout_measured, brownout_plan
+from monitor.control.brownouts import Limits, begin_brownout, brownout_measured, brownout_plan
 from monitor.core.decision import Json
 from monitor.core.instants import parse_rfc3339, rfc3339
 from monitor.core.policy import PolicyError
@@ -180,9 +180,28 @@ def measure_brownout(
 
 
 @router.post("/rollovers/{rollover}/brownout", response_model=schemas.Stepped, tags=["lifecycle"])
-def brownout(deps: Given, operator: Operator, rollover: RolloverId, given: StepBody = None) -> Response:
-    """Note that planned outages of the old version have begun (the gateway makes them)."""
-    return _step(deps, operator, rollover, steps.Action.BROWNOUT, given)
+def brownout(
+    deps: Given,
+    operator: Operator,
+    rollover: RolloverId,
+    given: Annotated[schemas.BeginBrownout | None, Body()] = None,
+) -> Response:
+    """Note that a planned outage of the old version has begun (the gateway makes it), and when it must end."""
+    asked = given or schemas.BeginBrownout()
+    now_ms, until_ms = deps.clock.now_ms(), _time(asked.until, "until")
+    if until_ms is not None and until_ms <= now_ms:
+        raise ProblemError(422, "invalid", "until: expected a time to come")
+    with writing(deps) as snapshot:
+        done = begin_brownout(
+            snapshot,
+            deps.judge,
+            rollover,
+            by=operator.named(asked.by),
+            reason=asked.reason,
+            now_ms=now_ms,
+            limits=Limits(accept=asked.accept, until_ms=until_ms),
+        )
+    return JSONResponse(done.as_json())
 
 
 @router.post("/rollovers/{rollover}/disable", response_model=schemas.Stepped, tags=["lifecycle"])

@@ -57,6 +57,19 @@ class Step(Given):
     by: Name | None = None
 
 
+class BeginBrownout(Step):
+    """Begin a window: measured at every look, with a critical alert where it must end."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{}, {"accept": 3, "until": "2026-05-20T10:05:00Z"}]}
+    )
+
+    accept: int | None = Field(
+        default=None, ge=0, le=10**9, description="end it above so many refused callers; default: as many as hold"
+    )
+    until: Time | None = Field(default=None, description="by when it must have ended")
+
+
 class Retire(Step):
     """Retire the old version on a fresh GO. `evidence_hash`: only on that recorded, still valid GO."""
 

@@ -1,4 +1,4 @@
-"""What `rollwatch rollover brownout` prints: the plan, or what a window has done so far."""
+"""What `rollwatch rollover brownout` is given and prints: the plan, or what a window has done so far."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ import typer
 
 from monitor.cli import EXIT_NEGATIVE
 from monitor.cli.common import emit, say, show_table
+from monitor.core.instants import parse_duration
 from monitor.core.untrusted import harmless
+
+
+def ends_at(now: int, lasts: str | None) -> int | None:
+    """Return when a window that begins now must have ended (`--for`)."""
+    try:
+        return None if lasts is None else now + parse_duration(lasts)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--for") from error
 
 
 def show_plan(planned: dict[str, Any], *, as_json: bool) -> None:

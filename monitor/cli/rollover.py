@@ -182,6 +182,9 @@ def brownout(  # noqa: PLR0917 - passed by name
     accept: Annotated[
         int | None, typer.Option(min=0, help="End it above so many refused callers. Default: as many as hold it.")
     ] = None,
+    lasts: Annotated[
+        str | None, typer.Option("--for", metavar="DURATION", help="With --begin: it must have ended after this.")
+    ] = None,
     reason: Reason = None,
     by: By = None,
     as_json: AsJson = False,
@@ -190,25 +193,29 @@ def brownout(  # noqa: PLR0917 - passed by name
 
     $ rollwatch rollover brownout billing-2026-05                   the plan: windows, who is reached, who is not
 
-    $ rollwatch rollover brownout billing-2026-05 --begin --reason "first window agreed"
+    $ rollwatch rollover brownout billing-2026-05 --begin --for 5m --accept 3 --reason "first window agreed"
 
     $ rollwatch rollover brownout billing-2026-05 --measure         exit code 1 says: end it now
-
     """
-    from monitor.cli.brownouts import show_measured, show_plan  # noqa: PLC0415 - start-up time
-    from monitor.control.brownouts import brownout_measured, brownout_plan  # noqa: PLC0415
-    from monitor.control.steps import Action  # noqa: PLC0415
+    from monitor.cli.brownouts import ends_at, show_measured, show_plan  # noqa: PLC0415 - start-up time
+    from monitor.control import brownouts  # noqa: PLC0415
 
+    now = now_ms()
     if begin:
-        _step(rollover, Action.BROWNOUT, by=by, reason=reason, as_json=as_json)
+        limits = brownouts.Limits(accept=accept, until_ms=ends_at(now, lasts))
+        with _writing() as (snapshot, judge):
+            done = brownouts.begin_brownout(
+                snapshot, judge, rollover, by=who(by), reason=reason, now_ms=now, limits=limits
+            )
+        _told(done, as_json=as_json)
         return
     with opened_store() as store, store.snapshot() as snapshot:
-        judge, now = _judge(settings()), now_ms()
+        judge = _judge(settings())
         if not measure:
-            show_plan(brownout_plan(snapshot, judge, rollover, now_ms=now), as_json=as_json)
+            show_plan(brownouts.brownout_plan(snapshot, judge, rollover, now_ms=now), as_json=as_json)
             return
         since_ms = _moment(since, "--since")
-        found = brownout_measured(snapshot, judge, rollover, now_ms=now, since_ms=since_ms, accept=accept)
+        found = brownouts.brownout_measured(snapshot, judge, rollover, now_ms=now, since_ms=since_ms, accept=accept)
     show_measured(found, as_json=as_json)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from monitor.core.callers import Standing
 from monitor.core.callers.tripwire import Tripped
 from monitor.core.decision import CallerName, CallerState
-from monitor.core.instants import DAY_MS, HOUR_MS
+from monitor.core.instants import DAY_MS, HOUR_MS, rfc3339
 from monitor.core.windows import SLOT_MS
 
 REST_MS = 12 * HOUR_MS
@@ -21,6 +21,7 @@ _HORIZON_MS = 7 * DAY_MS
 _LIKELY = 0.5
 _DECIDING = 200
 _WEEKDAY_OF_EPOCH = 3
+_EXEMPT = frozenset({CallerState.SUSPECT, CallerState.WAIVED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,23 +103,29 @@ def likelihood(standing: Standing, from_ms: int, length_ms: int) -> float:
     return min(1.0, expected)
 
 
-def measure(window: Window, came: Sequence[Tripped], standings: Sequence[Standing], *, abort_above: int) -> Measured:
-    """Return what a window has done: who was refused, whom nobody had expected, and whether to abort.
+def measure(
+    window: Window, came: Sequence[Tripped], standings: Sequence[Standing], *, abort_above: int, now_ms: int
+) -> Measured:
+    """Return what a window has done by now: who was refused, whom nobody had expected, and whether to end it.
 
     `came` is `tripped` since the window's start. A caller that counts as moved or gone and is refused all the same is
-    worse than any number of known stragglers: it ends the window at once.
+    worse than any number of known stragglers: it ends the window at once. Suspects, waived callers and noise are
+    nobody's customers: they are named, and end nothing.
     """
     hit = tuple(each.caller for each in came if each.rejected_ms is not None and each.rejected_ms >= window.from_ms)
     planned = set(window.hit)
-    unplanned = tuple(name for name in hit if name not in planned)
-    cleared = {each.name for each in standings if was_cleared(each, window.from_ms)}
+    exempt = {each.name for each in standings if each.noise or each.state in _EXEMPT}
+    cleared = {each.name for each in standings if was_cleared(each, window.from_ms)} - exempt
     surprised = [str(name) for name in hit if name in cleared]
+    counted = [name for name in hit if name not in exempt]
     abort = None
     if surprised:
         abort = f"refused although it counts as cleared: {', '.join(surprised[:10])}"
-    elif len(hit) > abort_above:
-        abort = f"{len(hit)} callers were refused, at most {abort_above} were accepted"
-    return Measured(hit=hit, unplanned=unplanned, abort=abort)
+    elif len(counted) > abort_above:
+        abort = f"{len(counted)} callers were refused, at most {abort_above} were accepted"
+    elif now_ms > window.until_ms:
+        abort = f"it was to end at {rfc3339(window.until_ms)}"
+    return Measured(hit=hit, unplanned=tuple(name for name in hit if name not in planned), abort=abort)
 
 
 def was_cleared(standing: Standing, moment_ms: int) -> bool:

@@ -17,6 +17,11 @@ class Guide:
 
 
 BY_CAUSE: dict[str, Guide] = {
+    "brownout": Guide(
+        title="A brownout must end",
+        likely_fix="Switch the old version on again at the gateways, then `rollwatch rollover enable`.",
+        runbook="brownout",
+    ),
     "propagation_delay": Guide(
         title="New version not everywhere yet",
         likely_fix="Wait for, or push, the gateways' configuration; keep the old version alive until each of them "

@@ -24,7 +24,7 @@ from monitor.adapters.metrics import (
 )
 from monitor.control.judge import Judge, Sight
 from monitor.control.ledger import keep_looked
-from monitor.control.memos import WATCH_MEMO
+from monitor.control.memos import BROWNOUT_MEMO, WATCH_MEMO
 from monitor.core.alerting import Look, follow, follow_telemetry, view_callers
 from monitor.core.alerts import Alert
 from monitor.core.decision import CallerState, Json
@@ -34,6 +34,7 @@ from monitor.ingest import Clock
 from monitor.notify.drain import drain_by_day
 from monitor.notify.notifier import Notifier, Overview
 from monitor.ports import CallerStateKey, Evaluation, Incident, RolloverState, Snapshot, Store
+from monitor.watch.brownouts import follow_brownouts
 from monitor.watch.detection import Detected, Detection
 from monitor.watch.holding import follow_holds
 
@@ -45,6 +46,7 @@ OVER = frozenset({"completed", "rolled_back"})
 _MEMORY = "alerting:"
 _TELEMETRY_MEMORY = "alerting-telemetry"
 _HOLDS_MEMORY = "alerting-holds"
+_BROWNOUTS_MEMORY = "alerting-brownouts"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,14 +130,15 @@ class Watch:
             )
             evaluations = snapshot.evaluations()
             memories = dict(snapshot.memos(_MEMORY))
-            for memo in (_TELEMETRY_MEMORY, _HOLDS_MEMORY):
+            for memo in (_TELEMETRY_MEMORY, _HOLDS_MEMORY, _BROWNOUTS_MEMORY):
                 memories[memo] = snapshot.memo(memo) or {}
+            limits = snapshot.memos(BROWNOUT_MEMO)
             due = self._notifier.due(snapshot, _overviews(sight, states, evaluations), now_ms=now_ms)
         overviews = [
             replace(each, drain=drain_by_day(self._store, sight.registry.rollover_by_id[each.rollover], now_ms))
             for each in due
         ]
-        followed = _follow(sight, states, memories)
+        followed = _follow(sight, states, memories, limits)
         new_standings = self._changed_standings(sight)
         with self._store.snapshot(write=True) as snapshot:
             self._write(
@@ -216,7 +219,12 @@ def _overviews(
             yield Overview(rollover=name, decision=body, deadline_ms=state.rollover.deadline_ms, state=state.state)
 
 
-def _follow(sight: Sight, states: Mapping[str, RolloverState], memories: Mapping[str, Mapping[str, Json]]) -> _Followed:
+def _follow(
+    sight: Sight,
+    states: Mapping[str, RolloverState],
+    memories: Mapping[str, Mapping[str, Json]],
+    limits: Mapping[str, Mapping[str, Json]],
+) -> _Followed:
     """Return the alerts that follow, and what is to be remembered; a rollover that has not begun tells nothing."""
     alerts: list[Alert] = []
     after: dict[str, Mapping[str, Json]] = {}
@@ -247,4 +255,7 @@ def _follow(sight: Sight, states: Mapping[str, RolloverState], memories: Mapping
     holds, kept = follow_holds(memories[_HOLDS_MEMORY], states, sight.now_ms)
     if kept != memories[_HOLDS_MEMORY]:
         after[_HOLDS_MEMORY] = kept
-    return _Followed(alerts=[*fleet, *alerts, *holds], memories=after)
+    brownouts, kept = follow_brownouts(memories[_BROWNOUTS_MEMORY], sight, states, limits)
+    if kept != memories[_BROWNOUTS_MEMORY]:
+        after[_BROWNOUTS_MEMORY] = kept
+    return _Followed(alerts=[*fleet, *alerts, *holds, *brownouts], memories=after)

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 import pytest
 
-from monitor.core.brownout import measure, plan
+from monitor.core.brownout import Window, measure, plan
 from monitor.core.callers import Standing
 from monitor.core.callers.tripwire import tripped
 from monitor.core.decision import CallerName
 from monitor.core.gate import caller_states
 from monitor.core.instants import DAY_MS, HOUR_MS, MINUTE_MS, parse_rfc3339
 from monitor.core.policy import Policy
-from monitor.core.registry import Key, KeyVersion, Registry, Rollover
+from monitor.core.registry import Key, KeyVersion, Registry, Rollover, Waiver
 from monitor.core.rotation import RotationRule, RotationState, rotations
-from tests.unit.gate.world import OLD, START, Use, World, every, moved, records
+from tests.unit.gate.world import OLD, START, Use, World, every, moved, records, registry
 
 MONDAY = parse_rfc3339("2026-05-11T00:00:00Z")
 STEPS = Policy().brownout_steps_ms
@@ -29,8 +29,8 @@ NIGHTLY = every(DAY_MS, first=MONDAY - 60 * DAY_MS + 2 * HOUR_MS, last=MONDAY - 
 MONTHLY = every(30 * DAY_MS, first=MONDAY - 100 * DAY_MS, last=MONDAY - DAY_MS, client="monthly")
 
 
-def standings(uses: list[Use]) -> Sequence[Standing]:
-    world = World(uses=uses, now=MONDAY)
+def standings(uses: list[Use], **registered: object) -> Sequence[Standing]:
+    world = World(uses=uses, now=MONDAY, registry=registry(**registered))
     return caller_states(
         rollover=world.registry.rollovers[0],
         registry=world.registry,
@@ -85,15 +85,32 @@ def test_a_window_is_measured_and_ended_when_it_hits_somebody_who_had_moved() ->
             tripped(callers, old_credentials=frozenset({OLD}), since_ms=window.from_ms),
             known,
             abort_above=limit,
+            now_ms=now,
         )
 
-    limit = 1
+    limit, now = 1, window.until_ms
     fine = came([])
     assert (fine.hit, fine.unplanned, fine.abort) == (tuple(names("office")), (), None)  # type: ignore[attr-defined]
     surprised = came([Use(at=window.from_ms + MINUTE_MS, client="gone", ok=False)])
     assert "gone/eu" in surprised.abort  # type: ignore[attr-defined]
     limit = 0
     assert "1 callers were refused" in came([]).abort  # type: ignore[attr-defined]
+    limit, now = 1, window.until_ms + 1
+    assert "it was to end at" in came([]).abort  # type: ignore[attr-defined]
+
+
+def test_a_refused_suspect_or_waived_caller_is_named_and_ends_no_window() -> None:
+    uses = [*OFFICE, Use(at=MONDAY - DAY_MS, client="outsider"), *moved("given-up", at=START + HOUR_MS, step=HOUR_MS)]
+    waived = Waiver(
+        rollover="r", client="given-up", source=None, reason="goes away", by="ana", from_ms=0, until_ms=None
+    )
+    versions = registry().keys[0].versions
+    known = standings(uses, keys=(Key(key="k", versions=versions, clients=("office", "given-up")),), waivers=(waived,))
+    refused = [Use(at=MONDAY + MINUTE_MS, client=each, ok=False) for each in ("outsider", "given-up")]
+    came = tripped(records([*uses, *refused]), old_credentials=frozenset({OLD}), since_ms=MONDAY)
+    window = Window(from_ms=MONDAY, until_ms=MONDAY + HOUR_MS, coverage=0.0, hit=())
+    found = measure(window, came, known, abort_above=0, now_ms=MONDAY + 2 * MINUTE_MS)
+    assert ({each.client for each in found.hit}, found.abort) == ({"outsider", "given-up"}, None)
 
 
 def test_a_tripwire_names_known_callers_and_no_strangers() -> None:
