@@ -53,6 +53,11 @@ class Judge:
         self.stale_after_ms = stale_after_ms
         self.last_registry: Registry | None = None
 
+    @property
+    def policy(self) -> Policy:
+        """Return what every rollover's policy starts from."""
+        return self._policy
+
     def policy_of(self, rollover: Rollover) -> Policy:
         """Return the policy in force for a rollover."""
         return self._policy.overridden(dict(rollover.policy))

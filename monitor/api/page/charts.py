@@ -14,12 +14,12 @@ from markupsafe import Markup, escape
 from monitor.core.instants import DAY_MS, HOUR_MS, MINUTE_MS, from_ms
 
 _WIDTH, _HEIGHT = 760, 240
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 26, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 26, 34
 _TICKS = 4
 _NICE = (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10)
 _STEPS = (5 * MINUTE_MS, 15 * MINUTE_MS, HOUR_MS, 6 * HOUR_MS, DAY_MS, 2 * DAY_MS, 7 * DAY_MS, 14 * DAY_MS)
 _MOST_TIMES = 8
-_NAME_WIDTH = 120
+_NAME_WIDTH, _LABEL_WIDTH = 120, 44
 _SPARK_WIDTH, _SPARK_HEIGHT = 160, 36
 
 
@@ -78,8 +78,11 @@ def drain_chart(
         parts.append(
             f'<text class="axis" x="{_LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{short(value)}</text>'
         )
-    for at_ms, label in _times(from_ms_, to_ms_):
-        parts.append(f'<text class="axis" x="{x(at_ms):.1f}" y="{_HEIGHT - 6}" text-anchor="middle">{label}</text>')
+    for number, (at_ms, label) in enumerate(_times(from_ms_, to_ms_)):
+        # On a phone every second one is left out.
+        css = "axis" if number % 2 == 0 else "axis minor"
+        anchor = "end" if x(at_ms) > _WIDTH - _RIGHT - _LABEL_WIDTH / 2 else "middle"
+        parts.append(f'<text class="{css}" x="{x(at_ms):.1f}" y="{_HEIGHT - 6}" text-anchor="{anchor}">{label}</text>')
     parts += [_mark(mark, x, from_ms_, to_ms_) for mark in marks]
     for line in lines:
         if line.points:
@@ -108,9 +111,12 @@ def _mark(mark: Mark, x: Callable[[int], float], from_ms_: int, to_ms_: int) -> 
     if mark.until_ms is not None:
         width = max(x(mark.until_ms) - left, 2.0)
         height = _HEIGHT - _TOP - _BOTTOM
+        # Beside the stretch's end, if it would leave the picture.
+        anchor, at = ("end", left + width - 4) if left > _WIDTH - _NAME_WIDTH else ("start", left + 4)
         return (
             f'<rect class="stretch {css}" x="{left:.1f}" y="{_TOP}" width="{width:.1f}" height="{height}">'
             f"<title>{name}</title></rect>"
+            f'<text class="mark-name {css}" x="{at:.1f}" y="{_TOP + 11}" text-anchor="{anchor}">{name}</text>'
         )
     anchor, shift = ("end", -4) if left > _WIDTH - _NAME_WIDTH else ("start", 4)
     return (

@@ -22,9 +22,13 @@ _STATES = {"brownout": "brownout", "frozen": "frozen", "disabled": "disabled", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drain:
-    """The drawing, and its numbers by day (oldest first) for those who read better than they look."""
+    """The drawing, and its numbers by day (oldest first) for those who read better than they look.
+
+    step_ms: a point of the curve is what was requested in so long.
+    """
 
     chart: Markup
+    step_ms: int
     by_day: Sequence[tuple[int, Mapping[str, int]]]
 
 
@@ -64,7 +68,7 @@ def drain(
         span=(from_ms, to_ms),
         title=f"Requests per {format_duration(step)} on v{old} and v{new} of {harmless(each.key)}",
     )
-    return Drain(chart=chart, by_day=_by_day(points, old, new)[-_MOST_DAYS:])
+    return Drain(chart=chart, step_ms=step, by_day=_by_day(points, old, new)[-_MOST_DAYS:])
 
 
 def spark_of(store: ReadStore, stands: RolloverState, now_ms: int) -> Markup:

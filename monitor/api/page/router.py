@@ -61,17 +61,20 @@ def _read_routes(router: APIRouter, site: Site) -> None:
         return await site.page(request, "overview.html", "overview", read)
 
     @router.get("/rollovers/{id_:path}")
-    async def rollover(request: Request, id_: str) -> Response:
+    async def rollover(request: Request, id_: str, client: str = "", source: str = "") -> Response:
         def read() -> Mapping[str, Any]:
             now_ms = deps.clock.now_ms()
-            return {"view": views.rollover(deps.store, id_, now_ms=now_ms, stale_after_ms=deps.judge.stale_after_ms)}
+            view = views.rollover(deps.store, id_, now_ms=now_ms, stale_after_ms=deps.judge.stale_after_ms)
+            # Whom the form for a waiver is to name already.
+            return {"view": view, "asked": {"client": client[:_LONGEST_QUERY], "source": source[:_LONGEST_QUERY]}}
 
         return await site.page(request, "rollover.html", "overview", read)
 
     @router.get("/telemetry")
     async def health(request: Request) -> Response:
         def read() -> Mapping[str, Any]:
-            view = telemetry.telemetry(deps.store, now_ms=deps.clock.now_ms())
+            silence_ms = deps.judge.policy.max_silence_ms
+            view = telemetry.telemetry(deps.store, now_ms=deps.clock.now_ms(), max_silence_ms=silence_ms)
             return {"view": view, "not_ready": deps.not_ready()}
 
         return await site.page(request, "telemetry.html", "telemetry", read)

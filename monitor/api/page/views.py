@@ -100,6 +100,7 @@ class RolloverView:
     evaluated_at_ms: int | None
     stale: bool
     chart: Markup
+    chart_step_ms: int
     chart_rows: Sequence[tuple[int, Mapping[str, int]]]
     callers: Sequence[CallerRow]
     callers_hidden: int
@@ -193,6 +194,7 @@ def rollover(store: PageStore, id_: str, *, now_ms: int, stale_after_ms: int, mo
         evaluated_at_ms=evaluation.evaluated_at_ms if evaluation else None,
         stale=_stale(evaluation, now_ms, stale_after_ms),
         chart=drained.chart,
+        chart_step_ms=drained.step_ms,
         chart_rows=drained.by_day,
         callers=callers[:most_callers],
         callers_hidden=max(len(callers) - most_callers, 0),
@@ -232,7 +234,7 @@ def _row(
         state=stands.state,
         verdict=verdict,
         why=_why(evaluation, blockers, now_ms, stale=stale),
-        more=max(len(blockers) - 1, 0),
+        more=0 if stale else max(len(blockers) - 1, 0),
         need=need,
         rank=rank,
         callers=progress.get("callers", 0),

@@ -12,12 +12,12 @@ _STEPS = (("d", DAY_MS), ("h", HOUR_MS), ("min", MINUTE_MS), ("s", SECOND_MS))
 
 
 def said(text: str | None, limit: int = 300) -> str:
-    """Return one of our sentences, harmless, its times as people read them.
+    """Return one of our sentences, harmless, its times and verdicts as people read them.
 
     >>> said("last use 2026-11-28T03:17:31.025Z, 4 sightings")
     'last use 2026-11-28 03:17, 4 sightings'
     """
-    return _TIME.sub(r"\1 \2", harmless(text, limit=limit))
+    return _TIME.sub(r"\1 \2", harmless(text, limit=limit)).replace("NO_GO", "NO-GO")
 
 
 def moment(at: int | str) -> str:

@@ -52,7 +52,12 @@ def total(counts: Iterable[RequestCounts | None]) -> RequestCounts:
 def _detector(look: Look) -> Iterator[Trouble]:
     why = look.evidence.detector
     if why is not None:
-        yield trouble(CLAUSE, Status.UNKNOWN, f"the detector is not ready: {why}", "enough history for the detector")
+        yield trouble(
+            CLAUSE,
+            Status.UNKNOWN,
+            f"the detector is not ready: {why.removeprefix('not ready: ')}",
+            "enough history for the detector",
+        )
 
 
 def _incidents(look: Look) -> Iterator[Trouble]:

@@ -39,9 +39,9 @@ def test_a_wrong_token_is_told_and_sets_nothing() -> None:
 def test_a_revoked_token_is_nobody_at_once() -> None:
     visitor = Visitor()
     visitor.log_in()
-    assert "Waive a caller" in visitor.get(ROLLOVER_PATH).text
+    assert f'action="{ROLLOVER_PATH}/waive"' in visitor.get(ROLLOVER_PATH).text
     visitor.api.store.revoke_token("t-operate", now_ms=NOW)
-    assert "Waive a caller" not in visitor.get(ROLLOVER_PATH).text
+    assert f'action="{ROLLOVER_PATH}/waive"' not in visitor.get(ROLLOVER_PATH).text
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,8 @@ def test_who_may_read_sees_no_form() -> None:
     visitor.log_in(Scope.READ)
     shown = visitor.get(ROLLOVER_PATH).text
     assert "Acting needs the scope" in shown
-    assert "Waive a caller" not in shown
+    assert f'action="{ROLLOVER_PATH}' not in shown
+    assert "rollwatch rollover waive" in shown
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_a_rollovers_page_has_everything(part: str) -> None:
 def test_a_blocker_says_what_would_clear_it() -> None:
     shown = Visitor(moved=False).get(ROLLOVER_PATH).text
     assert "What holds it" in shown
-    assert "Clears by:" in shown
+    assert "Clears by " in shown
 
 
 def test_an_incident_is_shown_with_its_sentence_and_marked_in_the_curve() -> None:

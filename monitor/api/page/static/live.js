@@ -7,17 +7,18 @@
   const fields = () => [...document.querySelectorAll("main :is(input:not([type=hidden]), textarea)")];
   const busy = () => fields().some((each) => each === document.activeElement || each.value !== each.defaultValue);
 
-  const openOnes = () => new Set([...document.querySelectorAll("main details[open] > summary")].map((each) => each.textContent.trim().slice(0, 40)));
-
-  // Elements are new ones after each swap: what had the focus is found again by what it is called, and which of these.
-  const focusables = () => [...document.querySelectorAll("main :is(a[href], button, input, select, textarea, summary)")];
-  const nameOf = (each) => [each.tagName, each.id, each.getAttribute("href"), each.textContent.trim().slice(0, 40)].join("|");
-  function placeOfFocus() {
-    const focused = document.activeElement;
-    if (!focused || !focused.closest("main") || focused.id === "main") return null;
-    const name = nameOf(focused);
-    return { name, nth: focusables().filter((each) => nameOf(each) === name).indexOf(focused) };
+  // Elements are new ones after each swap: each is found again by what it is called, and which of these it is.
+  const nameOf = (each) => [each.tagName, each.id, each.getAttribute("href"), each.parentElement.dataset.name, each.textContent.trim().slice(0, 40)].join("|");
+  function named(selector) {
+    const seen = new Map();
+    return [...document.querySelectorAll(selector)].map((each) => {
+      const name = nameOf(each), nth = seen.get(name) ?? 0;
+      seen.set(name, nth + 1);
+      return [`${name}|${nth}`, each];
+    });
   }
+  const openOnes = () => new Set(named("main details > summary").filter(([, each]) => each.parentElement.open).map(([name]) => name));
+  const focusables = () => named("main :is(a[href], button, input, select, textarea, summary)");
 
   async function refresh() {
     if (busy() || document.hidden) return;
@@ -26,31 +27,54 @@
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     if (busy()) return;
     const open = openOnes();
-    const focused = placeOfFocus();
+    const focused = focusables().find(([, each]) => each === document.activeElement)?.[0];
     for (const part of ["main", ".clock time"]) {
       const now = document.querySelector(part), then = fresh.querySelector(part);
       if (now && then) now.replaceChildren(...then.childNodes);
     }
-    for (const summary of document.querySelectorAll("main details > summary")) {
-      if (open.has(summary.textContent.trim().slice(0, 40))) summary.parentElement.open = true;
-    }
-    if (focused) focusables().filter((each) => nameOf(each) === focused.name)[focused.nth]?.focus({ preventScroll: true });
+    for (const [name, summary] of named("main details > summary")) if (open.has(name)) summary.parentElement.open = true;
+    if (focused) focusables().find(([name]) => name === focused)?.[1].focus({ preventScroll: true });
   }
 
+  const show = (text) => { badge.hidden = false; badge.textContent = text; };
+  const refreshed = () => refresh().catch(() => {});
+
+  // A browser keeps six connections to a host: one page of all that are open listens to the server and tells the others.
+  const street = document.body.dataset.live;
+  const others = street && "BroadcastChannel" in window ? new BroadcastChannel(street) : null;
   function listen() {
-    const stream = new EventSource(document.body.dataset.live);
-    stream.onopen = () => { badge.hidden = false; badge.textContent = "live"; };
-    stream.onmessage = () => { refresh().catch(() => {}); };
-    stream.onerror = () => { badge.hidden = false; badge.textContent = "not live"; };
-    document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh().catch(() => {}); });
+    const stream = new EventSource(street);
+    const tell = (word) => { heard(word); others?.postMessage(word); };
+    stream.onopen = () => tell("live");
+    stream.onmessage = () => tell("changed");
+    stream.onerror = () => tell("not live");
+    if (others) others.onmessage = ({ data }) => { if (data === "who?") others.postMessage(badge.textContent); };
+  }
+  function heard(word) {
+    if (word === "changed") refreshed();
+    else if (word === "live" || word === "not live") show(word);
+  }
+  function begin() {
+    document.addEventListener("visibilitychange", () => { if (!document.hidden) refreshed(); });
+    if (!others || !navigator.locks) return listen();
+    others.onmessage = ({ data }) => heard(data);
+    others.postMessage("who?");
+    // Held until this page goes: then another one takes over.
+    navigator.locks.request(street, () => { listen(); return new Promise(() => {}); });
   }
 
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("[data-copy]");
     if (!button) return;
-    await navigator.clipboard.writeText(button.dataset.copy);
-    button.textContent = "Copied";
+    try {
+      await navigator.clipboard.writeText(button.dataset.copy);
+      button.textContent = "Copied";
+    } catch {
+      // Without https a browser gives no clipboard: the text is selected, for a person to copy.
+      getSelection().selectAllChildren(button.previousElementSibling);
+      button.textContent = "Selected";
+    }
   });
 
-  if (document.body.dataset.live && "EventSource" in window) listen();
+  if (street && "EventSource" in window) begin();
 })();
