@@ -37,6 +37,8 @@ STORY_DAYS = 24
 _WEEK_MS, _FIRST_MONDAY_MS = 7 * DAY_MS, 4 * DAY_MS
 _FEED_SECONDS = 0.1
 _KEEP_RECORDS = 10_000
+_LEAD_SECONDS, _LEAD_HOURS = 2.0, 12.0
+"""So far the clock runs ahead of the last look: less than the demo's policies call late."""
 _PACE = IngestSettings(
     flush_interval_seconds=0.4,
     probe_interval_seconds=0.4,
@@ -64,6 +66,7 @@ class DemoDaemon(Daemon):
         """Prepare."""
         super().__init__(settings, clock=clock.as_clock())
         self.broker = broker
+        self.looked = clock.looked
         self.store: Store | None = None
         self.begin_to_watch: Callable[[], None] = lambda: None
 
@@ -82,7 +85,7 @@ class DemoDaemon(Daemon):
 
     def detection(self, store: Store) -> Detection:
         """Return production's, in small steps."""
-        return Stepping(super().detection, store)
+        return Stepping(super().detection, store, told=self.looked)
 
     def _follow(self, store: Store, judge: Judge, keeper: StoreKeeper) -> None:
         """Wait with the watch loop until the history is in: the detector takes it up once, and whole."""
@@ -105,6 +108,7 @@ class Demo:
             at_ms=self.start_ms,
             speed=options.hours_a_second * 3_600,
             slow_from_ms=self.start_ms + STORY_DAYS * DAY_MS,
+            lead_ms=int(max(_LEAD_HOURS, _LEAD_SECONDS * options.hours_a_second) * HOUR_MS),
         )
         self._broker = MemoryBroker()
         self._broker.create_topic(TOPIC)

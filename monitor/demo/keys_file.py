@@ -19,14 +19,18 @@ def rollover_id(key: DemoKey) -> str:
     return f"{key.key.removesuffix('-api')}-v{key.old}-to-v{key.new}"
 
 
-def _policy(hours_a_second: float) -> dict[str, str]:
+def _late(hours_a_second: float) -> str:
     # A look a second is one every two simulated hours, or fewer on a busy machine; so much later may evidence be.
-    late = f"{max(_LATE_HOURS, _LATE_SECONDS * hours_a_second):.0f}h"
+    return f"{max(_LATE_HOURS, _LATE_SECONDS * hours_a_second):.0f}h"
+
+
+def _policy(late: str) -> dict[str, str]:
     return {
         "quiet_window": "3d",
         "max_ingest_age": late,
         "max_silence": late,
-        "max_clock_skew": "1h",
+        # What is probed while a look is under way is ahead of it, by hours on a fast clock.
+        "max_clock_skew": late,
         "decision_ttl": "1d",
     }
 
@@ -36,9 +40,10 @@ def keys_yaml(start_ms: int, *, with_rollovers: bool, hours_a_second: float) -> 
 
     Before a rollover is registered its key's history is kept by the hour, as it is for everyone.
     """
+    late = _late(hours_a_second)
     document: dict[str, Any] = {
         "keys": [_key(key, start_ms) for key in FLEET],
-        "gateways": [{"gateway": gateway, "region": region} for gateway, region in GATEWAYS],
+        "gateways": [{"gateway": gateway, "region": region, "max_silence": late} for gateway, region in GATEWAYS],
     }
     if with_rollovers:
         document["rollovers"] = [
@@ -49,7 +54,7 @@ def keys_yaml(start_ms: int, *, with_rollovers: bool, hours_a_second: float) -> 
                 "to": key.new,
                 "started_at": rfc3339(start_ms + int(key.starts_on_day * DAY_MS)),
                 "deadline": rfc3339(start_ms + _DEADLINES[key.key] * DAY_MS),
-                "policy": _policy(hours_a_second),
+                "policy": _policy(late),
             }
             for key in FLEET
         ]

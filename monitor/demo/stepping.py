@@ -65,8 +65,11 @@ class _UpTo:
 class Stepping:
     """A `Detection` that looks at every five minutes between two looks, and tells it all at once."""
 
-    def __init__(self, make: Callable[[Store], Detection], store: Store) -> None:
-        """`make` returns the detection of production on the store it is given."""
+    def __init__(
+        self, make: Callable[[Store], Detection], store: Store, *, told: Callable[[int], None] = lambda _at_ms: None
+    ) -> None:
+        """`make` returns the detection of production on the store it is given; `told` hears of each look."""
+        self._told = told
         self._store = _UpTo(store)
         self._inner = make(cast("Store", self._store))
         self._looked_ms: int | None = None
@@ -85,4 +88,5 @@ class Stepping:
             alerts += found.alerts
             incidents.update({each.id: each for each in found.incidents})
         self._looked_ms = now_ms
+        self._told(now_ms)
         return Detected(alerts=alerts, incidents=list(incidents.values()), not_ready=found.not_ready)

@@ -113,3 +113,21 @@ def test_the_clock_runs_fast_then_slows_down() -> None:
     assert clock.now_ms() == START + 24 * HOUR_MS
     seconds = 172.0
     assert clock.now_ms() == START + 25 * HOUR_MS
+
+
+def test_the_clock_waits_for_whoever_looks_and_does_not_make_up_for_it() -> None:
+    seconds = 0.0
+    clock = FastClock(
+        at_ms=START,
+        speed=7_200,
+        slow_from_ms=START + 24 * DAY_MS,
+        lead_ms=12 * HOUR_MS,
+        monotonic=lambda: seconds,
+    )
+    clock.start()
+    seconds = 60.0
+    assert clock.now_ms() == START + 12 * HOUR_MS
+    clock.looked(START + 12 * HOUR_MS)
+    assert clock.now_ms() == START + 12 * HOUR_MS
+    seconds = 61.0
+    assert clock.now_ms() == START + 14 * HOUR_MS
