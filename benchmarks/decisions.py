@@ -181,13 +181,16 @@ class World:
     def _pasts(self) -> None:
         """Folded days, as upkeep leaves them."""
         each_day = self.uses_a_day
+        alike: dict[tuple[int, int], bytes] = {}  # few callers differ in when they came and went
         with self.store._db.writing() as connection:
             rows = connection.execute(text("SELECT id, first_accepted_ms, last_accepted_ms FROM callers")).all()
             made = []
             for number, first, last in rows:
-                until = min(last // DAY_MS, NOW // DAY_MS - HOT_DAYS)
-                days = [Day(day, *_cells(day, first, last, each_day)) for day in range(first // DAY_MS, until + 1)]
-                made.append({"id": number, "days": packed(Activity.of(days))})
+                if (first, last) not in alike:
+                    until = min(last // DAY_MS, NOW // DAY_MS - HOT_DAYS)
+                    days = [Day(day, *_cells(day, first, last, each_day)) for day in range(first // DAY_MS, until + 1)]
+                    alike[first, last] = packed(Activity.of(days))
+                made.append({"id": number, "days": alike[first, last]})
             connection.execute(text("INSERT INTO caller_history (caller_id, days) VALUES (:id, :days)"), made)
         if not self.store._db.is_sqlite:
             with self.store._db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

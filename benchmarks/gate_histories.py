@@ -66,7 +66,11 @@ def judge(story: Story, decisions: list[Decision], alerts: list[Alert]) -> Score
     """Return the score of one history."""
     score = Score(histories=1, decisions=len(decisions))
     oracle = Oracle(story)
-    uses = {who: sorted(track.ts) for who, track in oracle.old_use.items()}
+    uses = {
+        # who is refused and goes on trying has not moved either
+        who: sorted(track.ts + (oracle.old_rejected[who].ts if who in oracle.old_rejected else []))
+        for who, track in oracle.old_use.items()
+    }
     first_go = next((each.evaluated_at_ms for each in decisions if each.verdict is Verdict.GO), None)
     broken = Counter[tuple[str | None, str | None]]()
     first_due = None
@@ -209,8 +213,8 @@ def _wrong(alert: Alert, decisions: list[Decision], oracle: Oracle, readings) ->
 
 def run(story: Story, *, detector: bool) -> tuple[list[Decision], list[Alert]]:
     """Replay one history."""
-    from monitor.adapters.detector import RolloverDetector
-
+    if detector:
+        from monitor.adapters.detector import RolloverDetector
     registry = parse_registry(json.dumps(story.registry), name=story.kind)
     decisions: list[Decision] = []
     alerts: list[Alert] = []

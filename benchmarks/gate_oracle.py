@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from monitor.core.instants import DAY_MS, HOUR_MS, parse_rfc3339
+from monitor.core.instants import DAY_MS, HOUR_MS, parse_duration, parse_rfc3339
 from monitor.core.policy import Policy
 from monitor.simulate.story import Call, Story
 
@@ -32,16 +32,17 @@ class Track:
 
     def seen(self, now: int) -> np.ndarray:
         """Return the event times that have arrived, sorted."""
-        upto = int(np.searchsorted(self._arrivals(), now, side="right"))
-        if getattr(self, "_upto", None) != upto:
+        if getattr(self, "_arrivals", None) is None or len(self._arrivals) != len(self.ts):
+            self._times, self._arrivals = (np.array(each, dtype=np.int64) for each in (self.ts, self.arrival))
+            self._in_order = bool(np.all(np.diff(self._times) >= 0))
+            self._upto = -1
+        upto = int(np.searchsorted(self._arrivals, now, side="right"))
+        if self._in_order:
+            return self._times[:upto]
+        if self._upto != upto:
             self._upto = upto
-            self._sorted = np.sort(np.array(self.ts[:upto], dtype=np.int64))
+            self._sorted = np.sort(self._times[:upto], kind="stable")
         return self._sorted
-
-    def _arrivals(self) -> np.ndarray:
-        if getattr(self, "_array", None) is None:
-            self._array = np.array(self.arrival, dtype=np.int64)
-        return self._array
 
 
 @dataclass
@@ -77,9 +78,11 @@ class Oracle:
         # what has no readable time arrives with the record before it
         self.rejects = sorted(arrivals[max(bisect_right(arrivals, at) - 1, 0)] for at, _ in story.broken)
         self.first_ts: int | None = None
+        versions = {v["version"]: set(v["credentials"]) for v in registry["keys"][0]["versions"]}  # type: ignore[index]
+        self.old = versions[rollover["from"]]
+        newer = {c for version, each in versions.items() if version >= rollover["to"] for c in each}
         known = {c for key in registry["keys"] for v in key["versions"] for c in v["credentials"]}  # type: ignore[union-attr]
         known |= {each.get("credential") for each in registry.get("unmanaged", [])}  # type: ignore[union-attr]
-        newer = {"new", "newer"}
         for call in story.in_order():
             who = (call.client, call.source)
             if self.first_ts is None:
@@ -88,7 +91,7 @@ class Oracle:
             if call.sample_rate < 1:
                 self.sampled.add(call)
             served = call.accepted and call.reason == "ok"
-            if call.credential == "old":
+            if call.credential in self.old:
                 if call.ts_ms > call.arrival_ms + self.policy.max_clock_skew_ms and call.accepted:
                     self.suspect_times.add(call)
                     call = call._replace(ts_ms=call.arrival_ms)  # noqa: PLW2901 - counted at its arrival
@@ -148,12 +151,15 @@ class Oracle:
     def _telemetry(self, now: int, window: int) -> set[str]:
         why = set()
         names = {each["gateway"] for each in self.registry["gateways"]}  # type: ignore[union-attr,index]
-        for name in names:
-            times = self.heard[name].seen(now)
-            low = int(np.searchsorted(times, window))
-            inside = np.concatenate([[times[low - 1] if low else window], times[low:], [now]])
-            inside = np.maximum(inside, window)
-            if int(np.diff(inside).max()) > self.policy.max_silence_ms:
+        for each in self.registry["gateways"]:  # type: ignore[union-attr]
+            begin, end, most = self._lifetime(each)
+            times = self.heard[each["gateway"]].seen(now)
+            low, high = max(window, begin), min(now, end)
+            if low < high:
+                inside = times[(times > low) & (times < high)]
+                if int(np.diff(np.concatenate([[low], inside, [high]])).max()) > most:
+                    why.add("C3")
+            if end <= now and len(times) and times[-1] > end + most:
                 why.add("C3")
         for name, track in self.heard.items():
             times = track.seen(now)
@@ -173,16 +179,23 @@ class Oracle:
         """Return the end of the last gap of an hour or more in what was heard of any registered gateway."""
         latest = 0
         for each in self.registry["gateways"]:  # type: ignore[union-attr]
-            times = self.heard[each["gateway"]].seen(now)  # type: ignore[index]
-            if not len(times):
-                return now
-            if now - times[-1] >= HOUR_MS:
-                return now
-            gaps = np.nonzero(np.diff(times) >= HOUR_MS)[0]
+            begin, end, most = self._lifetime(each)
+            least = max(HOUR_MS, most + 1)
+            begin, end = max(begin, self.first_ts or 0), min(end, now)
+            times = self.heard[each["gateway"]].seen(now)
+            edges = np.concatenate([[begin], times[(times > begin) & (times < end)], [end]])
+            gaps = np.nonzero(np.diff(edges) >= least)[0]
             if len(gaps):
-                latest = max(latest, int(times[gaps[-1] + 1]))
+                latest = max(latest, int(edges[gaps[-1] + 1]))
         sampled = self.sampled.seen(now)
         return max(latest, int(sampled[-1]) if len(sampled) else 0)
+
+    def _lifetime(self, gateway: dict[str, str]) -> tuple[int, int, int]:
+        """Return from when to when a registered gateway exists, and how long it may be silent."""
+        begin = parse_rfc3339(gateway["from"]) if "from" in gateway else 0
+        end = parse_rfc3339(gateway["until"]) if "until" in gateway else 1 << 62
+        most = parse_duration(gateway["max_silence"]) if "max_silence" in gateway else self.policy.max_silence_ms
+        return begin, end, most
 
     def _exempt(self, who: Who, now: int, window: int) -> bool:
         client, source = who
@@ -190,7 +203,7 @@ class Oracle:
             covers = waiver["client"] == client and waiver.get("source") in (None, source)
             if covers and parse_rfc3339(waiver["from"]) <= now < parse_rfc3339(waiver["until"]):
                 return True
-        if self.clients and client not in self.clients and self.old_use[who].seen(now)[0] >= self.start:
+        if self.clients and client and client not in self.clients and self.old_use[who].seen(now)[0] >= self.start:
             return True
         for noise in self.registry.get("noise", []):  # type: ignore[union-attr]
             if noise["client"] == client:

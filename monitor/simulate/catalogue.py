@@ -7,11 +7,12 @@ from zlib import crc32
 
 from monitor.core.instants import DAY_MS, parse_rfc3339
 from monitor.simulate.cast import Kind
+from monitor.simulate.mishaps import MISHAPS
 from monitor.simulate.people import PEOPLE
 from monitor.simulate.plumbing import PLUMBING
 from monitor.simulate.story import Story
 
-KINDS: dict[str, Kind] = {**PEOPLE, **PLUMBING}
+KINDS: dict[str, Kind] = {**PEOPLE, **PLUMBING, **MISHAPS}
 
 _FIRST_MS = parse_rfc3339("2026-01-05T00:00:00Z")
 

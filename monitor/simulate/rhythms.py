@@ -73,6 +73,23 @@ def monthly(*, day: int = 1, months: int = 1, hour: int = 3, burst: int = 3, bur
     return calls
 
 
+def nth_weekday(*, weekday: int = 0, nth: int = 1, hour: int = 4, burst: int = 3, burst_ms: int = HOUR_MS) -> Rhythm:
+    """Return the rhythm of a job on the nth weekday (0 is Monday) of each month."""
+
+    def calls(random: Random, from_ms: int, to_ms_: int) -> Iterator[int]:
+        day = from_ms // DAY_MS
+        while day * DAY_MS < to_ms_:
+            moment = from_ms_utc(day * DAY_MS)
+            if moment.weekday() == weekday and (moment.day - 1) // 7 == nth - 1:
+                base = day * DAY_MS + hour * HOUR_MS + random.randrange(30 * MINUTE_MS)
+                for at in sorted(base + random.randrange(burst_ms + 1) for _ in range(burst)):
+                    if from_ms <= at < to_ms_:
+                        yield at
+            day += 1
+
+    return calls
+
+
 def without(rhythm: Rhythm, begin_ms: int, end_ms: int) -> Rhythm:
     """Return the rhythm with a holiday: nothing in [begin, end)."""
 

@@ -103,12 +103,15 @@ class Story:
         reason: str = "ok",
         count: int = 1,
         sample_rate: float = 1.0,
+        arrival_ms: int | None = None,
     ) -> None:
         """Add one authentication; its `reason` says whether it failed."""
         region = self.region_of(gateway)
         accepted = reason in _ACCEPTED
+        told = arrival_ms is not None
+        arrives = ts_ms if arrival_ms is None else arrival_ms
         self.calls.append(
-            Call(ts_ms, ts_ms, credential, *caller, gateway, region, accepted, reason, count, sample_rate, False)
+            Call(arrives, ts_ms, credential, *caller, gateway, region, accepted, reason, count, sample_rate, told)
         )
 
     def region_of(self, gateway: str) -> str:
@@ -141,10 +144,10 @@ class Story:
                 self.add(at, new, caller, gateway=gateway, reason=new_reason)
         return on_old
 
-    def heartbeat(self, gateways: Iterable[str], *, gap_ms: int = 4 * MINUTE_MS) -> None:
+    def heartbeat(self, gateways: Iterable[str], *, gap_ms: int = 4 * MINUTE_MS, from_ms: int | None = None) -> None:
         """Let each gateway be heard all the time, by another key's traffic."""
         for gateway in gateways:
-            at = self.begin_ms
+            at = self.begin_ms if from_ms is None else from_ms
             while at < self.end_ms:
                 self.add(at, "fleet", ("fleet", "fleet"), gateway=gateway)
                 at += gap_ms // 2 + self.random.randrange(gap_ms)

@@ -31,9 +31,11 @@ def write(story: Story, folder: Path) -> int:
 
 def truth(story: Story) -> dict[str, object]:
     """Return what really happened: each caller's uses of the old version, and the alerts that are due."""
+    first = story.registry["keys"][0]["versions"][0]  # type: ignore[index]
+    old = frozenset(first["credentials"])
     uses: dict[tuple[str | None, str | None], list[int]] = {}
     for call in story.calls:
-        if call.credential == "old" and call.accepted:
+        if call.credential in old and call.accepted:
             uses.setdefault((call.client, call.source), []).append(call.ts_ms)
     return {
         "kind": story.kind,
