@@ -16,7 +16,7 @@ import sklearn
 from numpy.typing import NDArray
 
 from models.calibration import PeakBook, Thresholds, calibrate
-from models.causes import Surroundings, Verdict, judge
+from models.causes import Cause, Surroundings, Verdict, judge
 from models.episodes import CLOSE_AFTER_MINUTES, Action, Alert, Episode, Episodes, FeatureShare, Finding
 from models.features import INDEX, NAMES
 from models.history import CREDENTIAL, ERROR, FORBIDDEN, LIMITED, MALFORMED
@@ -24,6 +24,7 @@ from models.observations import KeyFacts, UsageRow, epoch_seconds, from_epoch
 from models.reranker import Reranker
 from models.scopes import Scope
 from models.scorers import ForestScorer, Scorer, SurpriseBaseline
+from models.silence import Silences
 from models.state import Candidate, FleetState
 from models.trees import Matrix
 from models.votes import CauseVotes
@@ -139,6 +140,7 @@ class Detector:
         self.options = options or DetectorOptions()
         self.state = FleetState()
         self.episodes = Episodes()
+        self.silences = Silences()
         self.reranker = reranker
         self.forest = ForestScorer(seed=self.options.seed)
         self.baseline = SurpriseBaseline()
@@ -178,7 +180,9 @@ class Detector:
         """Take up episodes that were open when the process ended, from their last told alerts."""
         minute = epoch_seconds(now) // 60
         for alert in opened:
-            if alert.action is not Action.CLOSED:
+            if alert.finding.cause is Cause.CLIENT_OUTAGE:
+                self.silences.restore(alert)
+            elif alert.action is not Action.CLOSED:
                 at = (alert.finding.key, alert.finding.version)
                 self.episodes.open[at] = Episode(
                     name=alert.episode, finding=alert.finding, opened=epoch_seconds(alert.at) // 60, last=minute
@@ -238,6 +242,7 @@ class Detector:
                     self._remember(candidate)
         if speak:
             alerts.extend(self.episodes.close_quiet(minute, now))
+            alerts.extend(self.silences.look(self.state, minute, now))
         return alerts
 
     def _judge(

@@ -100,6 +100,24 @@ class CallerVersion:
 
 
 @dataclass(slots=True)
+class Rhythm:
+    """When somebody asked, served or not: first, last, how often, and the longest pause between two minutes."""
+
+    first: int
+    last: int
+    longest: int = 0
+    requests: int = 0
+
+    def hear(self, minute: int, count: int) -> None:
+        """Take in requests of a minute; what comes late only counts."""
+        pause = minute - self.last
+        if pause > 0:
+            self.last = minute
+            self.longest = max(self.longest, pause)
+        self.requests += count
+
+
+@dataclass(slots=True)
 class CallerPast:
     """A caller of a key: versions it used, ways it failed, routes that worked for it.
 
@@ -107,6 +125,7 @@ class CallerPast:
     """
 
     first_seen: int
+    rhythm: Rhythm
     requests: int = 0
     versions: dict[int, CallerVersion] = field(default_factory=dict)
     runs: dict[tuple[int, str], FailureRun] = field(default_factory=dict)
@@ -199,13 +218,14 @@ class Rates:
 class KeyPast:
     """All that is remembered of one key."""
 
-    __slots__ = ("_at_source", "callers", "ok", "proven", "rates", "strangers", "versions")
+    __slots__ = ("_at_source", "callers", "clients", "ok", "proven", "rates", "strangers", "versions")
 
     def __init__(self) -> None:
         """Start empty."""
         self.versions: dict[int, VersionPast] = {}
         self.callers: dict[CallerKey, CallerPast] = {}
         self.proven: dict[CallerKey, CallerPast] = {}
+        self.clients: dict[str, Rhythm] = {}
         self.rates = Rates()
         self.strangers = Ring(HOUR_BINS)
         self.ok = Ring(DAY_BINS)
@@ -218,17 +238,7 @@ class KeyPast:
         if version is None:
             version = self.versions[row.version] = VersionPast(first_seen=minute)
         self.rates.add(minute, row.reason, row.requests)
-        who = (row.client or "", row.source or "")
-        if row.reason != OK and (row.client is None or who not in self.callers):
-            self.strangers.add(minute, row.requests)
-        if row.client is None and row.reason != OK:
-            who = self._named(row.source)
-        caller = self.callers.get(who)
-        if caller is None:
-            if len(self.callers) >= _MAX_CALLERS:
-                who = (NAMELESS, "")
-            caller = self.callers.setdefault(who, CallerPast(first_seen=minute, nameless=who[0] == NAMELESS))
-        caller.requests += row.requests
+        who, caller = self._caller(row, minute)
         past = caller.versions.get(row.version)
         if past is None:
             past = caller.versions[row.version] = CallerVersion(first_seen=minute)
@@ -242,6 +252,28 @@ class KeyPast:
             return False
         self._fail(version, caller, past, row, minute, who)
         return True
+
+    def _caller(self, row: UsageRow, minute: int) -> tuple[CallerKey, CallerPast]:
+        """Find or begin the caller of a row, and hear it."""
+        who = (row.client or "", row.source or "")
+        if row.reason != OK and (row.client is None or who not in self.callers):
+            self.strangers.add(minute, row.requests)
+        if row.client is None and row.reason != OK:
+            who = self._named(row.source)
+        caller = self.callers.get(who)
+        if caller is None:
+            if len(self.callers) >= _MAX_CALLERS:
+                who = (NAMELESS, "")
+            fresh = CallerPast(first_seen=minute, rhythm=Rhythm(minute, minute), nameless=who[0] == NAMELESS)
+            caller = self.callers.setdefault(who, fresh)
+        caller.requests += row.requests
+        caller.rhythm.hear(minute, row.requests)
+        client = self.clients.get(row.client or "")
+        if client is None and row.client and row.reason == OK and len(self.clients) < _MAX_CALLERS:
+            client = self.clients[row.client] = Rhythm(minute, minute)
+        if client is not None:
+            client.hear(minute, row.requests)
+        return who, caller
 
     def _named(self, source: str | None) -> CallerKey:
         """Name the caller of a failure without a client: the only one known at its source, else nobody there."""
@@ -279,7 +311,7 @@ class KeyPast:
             caller.routes.add(row.route)
             on = version.ok_on.get(row.route)
             if on is None:
-                on = version.ok_on[row.route] = Ring(HOUR_BINS)
+                on = version.ok_on[row.route] = Ring(SIX_HOUR_BINS)
             on.add(minute, count)
         past.successes += count
         if minute >= past.run_started:

@@ -49,6 +49,8 @@ class FleetState:
         self._habits: dict[str, dict[str, int]] = {}
         self.regions: dict[str, str] = {}
         self.addresses: frozenset[str] = frozenset()
+        self.heard: dict[str, int] = {}
+        """The newest minute of each gateway, over all keys."""
         self._naming: dict[str, list[int]] = {}
         self._facts: dict[str, KeyFacts] = {}
         self._expires: dict[tuple[str, int], int] = {}
@@ -77,6 +79,8 @@ class FleetState:
             if past is None:
                 past = self.keys[row.key] = KeyPast()
             minute = row.bucket // 60
+            if minute > self.heard.get(row.gateway, -1):
+                self.heard[row.gateway] = minute
             if row.region is not None and row.gateway not in self.regions:
                 self.regions[row.gateway] = row.region
             if past.add(row):
@@ -146,6 +150,16 @@ class FleetState:
             retired=retired if retired is not None and retired <= minute else None,
             expires=expires,
         )
+
+    def open_rollovers(self, minute: int) -> dict[str, tuple[int, int]]:
+        """Return (version moved to, minute of its start) of the newest rollover that runs, by key."""
+        found = {}
+        for name, facts in self._facts.items():
+            started = [r for r in facts.rollovers if epoch_seconds(r.started_at) // 60 <= minute]
+            newest = max(started, key=lambda r: r.started_at, default=None)
+            if newest is not None and (newest.retired_at is None or epoch_seconds(newest.retired_at) // 60 > minute):
+                found[name] = (newest.to_version, epoch_seconds(newest.started_at) // 60)
+        return found
 
     def rollovers_started(self, minute: int) -> int:
         """Return how many rollovers began since the history begins."""

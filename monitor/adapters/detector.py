@@ -225,7 +225,9 @@ def _facts(key: Key, rollovers: Sequence[Rollover]) -> KeyFacts:
 
 
 def _evidence(finding: Finding) -> dict[str, Json]:
+    silent = {"client": finding.client, "source": finding.source} if finding.cause is Cause.CLIENT_OUTAGE else {}
     return {
+        **silent,
         "started_at": rfc3339(to_ms(finding.started_at)),
         "reason": finding.reason,
         "failures": finding.failures,
@@ -243,8 +245,15 @@ def _evidence(finding: Finding) -> dict[str, Json]:
 
 
 def _over(finding: Finding, incident: Incident) -> str:
+    if finding.cause is Cause.CLIENT_OUTAGE:
+        name = "/".join(part for part in (finding.client, finding.source) if part) or "without a name"
+        return f"caller {name} of {finding.key} is heard again, or its rollover is over (was: {incident.cause})"
     until = "" if incident.closed_at_ms is None else f" since {rfc3339(incident.closed_at_ms)}"
     return f"v{finding.version} of {finding.key} is no longer refused{until} (was: {incident.cause})"
+
+
+def _text(value: Json) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _alert_of(incident: Incident) -> ModelAlert:
@@ -275,6 +284,8 @@ def _alert_of(incident: Incident) -> ModelAlert:
             requests=int(number("requests")),
             callers=int(number("callers")),
             gateways=int(number("gateways")),
+            client=_text(evidence.get("client")),
+            source=_text(evidence.get("source")),
             in_rollover=incident.kind == AlertKind.FAILED_ROLLOVER.value,
         ),
     )
