@@ -245,7 +245,8 @@ class ReadingSide:
 
 
 def _caller_row(key: str, version: int, callers: Sequence[CallerRecord], state: str | None) -> CallerRow:
-    activity = Activity.of(day for each in callers for day in each.activity)
+    alone = len(callers) == 1  # nearly all: one credential, one region
+    activity = callers[0].activity if alone else Activity.of(day for each in callers for day in each.activity)
     first_ms = last_ms = failure_ms = None
     for facts in (each.facts for each in callers):
         first_ms = earlier(first_ms, facts.first_accepted_ms)

@@ -15,30 +15,23 @@ def longest_gap_ms(days: Iterable[tuple[int, int, int, int]]) -> int | None:
     longest: int | None = None
     before_ms: int | None = None
     for first_ms, last_ms, uses, slots in days:
-        within = _within(last_ms - first_ms, uses, slots)
-        between = None if before_ms is None else max(first_ms - before_ms, 0)
-        for each in (between, within):
-            if each is not None and (longest is None or each > longest):
-                longest = each
+        if before_ms is not None:
+            longest = max(longest or 0, first_ms - before_ms)
+        span_ms = last_ms - first_ms
+        # Nearly always it is known at once that nothing within the day is longer.
+        if uses > 1 and (longest is None or min(span_ms, _most(span_ms, uses, slots)) > longest):
+            longest = max(longest or 0, _within(span_ms, uses, slots))
         before_ms = last_ms if before_ms is None else max(before_ms, last_ms)
     return longest
 
 
-def _within(span_ms: int, uses: int, slots: int) -> int | None:
-    if uses <= 1:
-        return None
+def _most(span_ms: int, uses: int, slots: int) -> int:
+    """Return what a gap within a day can be at most: all its empty half hours in one stretch."""
+    return span_ms if uses == 2 else (slots.bit_length() - slots.bit_count() + 1) * SLOT_MS  # noqa: PLR2004 - as below
+
+
+def _within(span_ms: int, uses: int, slots: int) -> int:
     if uses == 2:  # noqa: PLR2004 - two uses: their distance is exact
         return span_ms
-    if slots & (slots - 1) == 0:
-        return min(span_ms, SLOT_MS)
-    longest = 1
-    empty = 0
-    bits = slots >> ((slots & -slots).bit_length() - 1)
-    while bits:
-        if bits & 1:
-            longest = max(longest, empty + 1)
-            empty = 0
-        else:
-            empty += 1
-        bits >>= 1
-    return min(longest * SLOT_MS, span_ms)
+    empty = f"{slots:b}".strip("0").split("1")
+    return min((max(map(len, empty)) + 1) * SLOT_MS, span_ms)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, Row, insert, select, text
 
 from monitor.adapters.sql import lifecycle
@@ -283,7 +284,7 @@ def _evaluation(row: Row[Any]) -> Evaluation:
         rollover=row.rollover,
         evaluated_at_ms=row.evaluated_at_ms,
         verdict=row.verdict,
-        body=json.loads(row.body),
+        body=orjson.loads(row.body),
     )
 
 

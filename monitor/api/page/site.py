@@ -17,6 +17,7 @@ from monitor.api.page.render import environment
 from monitor.api.page.session import Session, session_of
 from monitor.api.page.shared import Shared
 from monitor.control.memos import WATCH_MEMO
+from monitor.core.instants import MINUTE_MS
 from monitor.errors import NotFound, RollwatchError, StoreAway
 from monitor.ports import Scope
 
@@ -126,11 +127,12 @@ class Site:
 
 
 def version_of(deps: Deps) -> str:
-    """Return a text that differs when any page would: the ledger grew, or the watch loop looked."""
+    """Return a text that differs when any page would: the ledger grew; or the watch loop looked, minute by minute."""
     with deps.store.snapshot() as snapshot:
         last = snapshot.audit_entries(limit=1)
         looked = snapshot.memo(WATCH_MEMO) or {}
-    return digest(last[0].seq if last else 0, looked.get("at_ms"))
+    # What a look finds that is news stands in the ledger; for the rest a minute is soon enough.
+    return digest(last[0].seq if last else 0, looked.get("at_ms", 0) // MINUTE_MS)
 
 
 async def form_of(request: Request) -> dict[str, str]:
