@@ -1,34 +1,30 @@
 """From records to what one flush adds to the store: the second step of the path, and the hottest loop of the daemon.
 
 Canonical records take the direct way: a chunk is decoded and proved whole (`monitor.core.wire`), and one look-up makes
-a small number of all that decides where an event is counted; numbers, times and arrivals are then grouped by numpy.
-Everything else, and every chunk with a doubtful record in it, goes one by one through the mapping. Both meet in `Cell`.
+a small number of all that decides where an event is counted (`monitor.core.looks`); numbers, times and arrivals are
+then grouped by numpy. Everything else, and every chunk with a doubtful record in it, goes one by one through the
+mapping. Both meet in `Cell`.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from itertools import count
-from operator import sub
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.cells import Cell, Places, ValueMapping
+from monitor.core.cells import Cell, ValueMapping
 from monitor.core.events import AuthEvent, Reject
 from monitor.core.instants import MINUTE_MS
+from monitor.core.looks import SharedLooks
 from monitor.core.mapping.times import EARLIEST_MS, LATEST_MS
 from monitor.core.repeats import Repeats
 from monitor.core.tally import Tally
-from monitor.core.windows import SLOT_MS, Aggregate
-from monitor.core.wire import Chunk, Form, WireReader
+from monitor.core.windows import Aggregate
+from monitor.core.wire import Chunk, WireReader
 
 _CHUNK = 512
-_MOST_LOOKS = 4_096
-"""Distinct looks of records that are held before they are folded: bounds the memory under random credentials."""
 _MOST_HELD = 65_536
 _LOOK_BITS = 32
 
@@ -37,8 +33,8 @@ class Aggregator:
     """Gathers one flush of one partition; `monitor.ingest.lane.Accumulator`. Not shared between threads.
 
     Memory is bounded by what has to be written: failures of unregistered credentials become one row a bucket,
-    gateway and reason, whatever their number. `reader` may be shared by aggregators of one topic and thread: it has
-    learned the producer's shape.
+    gateway and reason, whatever their number. `reader` and `looks` may be shared by aggregators of one topic and
+    thread: they have learned the producer's shape, and where its records belong.
     """
 
     def __init__(
@@ -50,6 +46,7 @@ class Aggregator:
         max_record_bytes: int = 65_536,
         max_clock_skew_ms: int = 5 * MINUTE_MS,
         reader: WireReader | None = None,
+        looks: SharedLooks | None = None,
         repeats: Repeats | None = None,
         judged_at_ms: int | None = None,
     ) -> None:
@@ -60,8 +57,11 @@ class Aggregator:
         self._mapping = mapping
         self._max_bytes = max_record_bytes
         self._skew_ms = max_clock_skew_ms
-        self._places = Places(mapping, registered, fine)
+        self._registered = registered
+        self._fine = fine
         self._reader = reader or WireReader()
+        self._shared = looks or SharedLooks(mapping)
+        self._looks = self._shared.now(registered, fine)
         self._repeats = repeats
         self._judged_at_ms = judged_at_ms
         self._latest_ms = LATEST_MS if judged_at_ms is None else judged_at_ms + max_clock_skew_ms
@@ -73,14 +73,6 @@ class Aggregator:
         self._rejects: list[Reject] = []
         self._elements = 0
         self._repeated = 0
-        self._forget_looks()
-
-    def _forget_looks(self) -> None:
-        self._numbers = count()
-        self._looks: dict[Form | None, defaultdict[Any, int]] = {}
-        self._cells: list[Cell | None] = []
-        self._refused: set[int] = set()
-        self._detailed: set[int] = set()
         self._ids: array[int] = array("q")
         self._times: array[int] = array("q")
         self._arrivals: array[int] = array("q")
@@ -95,9 +87,9 @@ class Aggregator:
         """Take in consecutive records. Without arrivals (a backfill) each event arrives at its own time."""
         for start in range(0, len(values), _CHUNK):
             end = start + _CHUNK
-            self._add(values[start:end], None if arrivals_ms is None else arrivals_ms[start:end], offsets[start:end])
-            if len(self._cells) > _MOST_LOOKS or len(self._ids) > _MOST_HELD:
+            if self._looks.full or len(self._ids) > _MOST_HELD:
                 self._fold()
+            self._add(values[start:end], None if arrivals_ms is None else arrivals_ms[start:end], offsets[start:end])
 
     def take(self) -> tuple[Aggregate, list[Reject], int]:
         """Finish: all that was added, its rejects in order, and the number of elements; then start anew."""
@@ -120,26 +112,21 @@ class Aggregator:
         chunk = self._reader.read(values)
         if chunk is None:
             return self._only(self._reader.plain(values), values, arrivals)
-        times = chunk.times_ms
-        if not self._in_time(times, arrivals) or max(map(len, values)) > self._max_bytes:  # type: ignore[arg-type]
-            plain = [
-                index
-                for index, value in enumerate(values)
-                if len(value or b"") <= self._max_bytes
-                and self._in_time(times[index : index + 1], None if arrivals is None else arrivals[index : index + 1])
-            ]
+        times = np.array(chunk.times_ms, dtype=np.int64)
+        arrived = times if arrivals is None else np.array(arrivals, dtype=np.int64)
+        believable = self._believable(times, None if arrivals is None else arrived)
+        if not believable.all() or max(map(len, values)) > self._max_bytes:  # type: ignore[arg-type]
+            plain = [at for at, good in enumerate(believable) if good and len(values[at] or b"") <= self._max_bytes]
             return self._only(plain, values, arrivals)
-        looks = self._looks_of(chunk.form)
-        ids = list(map(looks.__getitem__, map(chunk.form.key_of, chunk.events)))
-        if max(ids) >= len(self._cells):
-            self._place(chunk, ids)
-        if not self._refused.isdisjoint(ids):
-            return self._only([at for at, number in enumerate(ids) if number not in self._refused], values, arrivals)
-        if not self._detailed.isdisjoint(ids):
+        looks = self._looks
+        ids = looks.of_chunk(chunk)
+        if not looks.refused.isdisjoint(ids):
+            return self._only([at for at, number in enumerate(ids) if number not in looks.refused], values, arrivals)
+        if not looks.detailed.isdisjoint(ids):
             self._detail(chunk, ids)
-        self._ids.extend(ids)
-        self._times.extend(times)
-        self._arrivals.extend(times if arrivals is None else arrivals)
+        self._ids.extend(array("q", ids))
+        self._times.frombytes(times.tobytes())
+        self._arrivals.frombytes(arrived.tobytes())
         self._elements += len(ids)
         return ()
 
@@ -153,40 +140,18 @@ class Aggregator:
         left = self._add_directly([values[index] for index in plain], chosen)
         return sorted(set(range(len(values))).difference(plain).union(plain[index] for index in left))
 
-    def _in_time(self, times: Sequence[int], arrivals: Sequence[int] | None) -> bool:
-        """Return whether all times can be believed, and none is ahead of its arrival by more than the skew."""
-        if min(times) < EARLIEST_MS:
-            return False
-        return max(times) <= self._latest_ms if arrivals is None else max(map(sub, times, arrivals)) <= self._skew_ms
-
-    def _looks_of(self, form: Form | None) -> defaultdict[Any, int]:
-        looks = self._looks.get(form)
-        if looks is None:
-            looks = self._looks[form] = defaultdict(self._numbers.__next__)
-        return looks
-
-    def _place(self, chunk: Chunk, ids: Sequence[int]) -> None:
-        """Find the cells of looks that were not seen before. New numbers come in order of appearance."""
-        form, known = chunk.form, len(self._cells)
-        for event, number in zip(chunk.events, ids, strict=True):
-            if number == known:
-                known += 1
-                self._new_cell(number, self._places.of_fields(form.fields_of(event)))
-
-    def _new_cell(self, number: int, cell: Cell | None) -> None:
-        self._cells.append(cell)
-        if cell is None:
-            self._refused.add(number)
-        elif cell.detailed:
-            self._detailed.add(number)
+    def _believable(self, times: NDArray[np.int64], arrivals: NDArray[np.int64] | None) -> NDArray[np.bool_]:
+        """Return of each time whether it can be believed, and is not ahead of its arrival by more than the skew."""
+        latest = self._latest_ms if arrivals is None else arrivals + self._skew_ms
+        return (times >= EARLIEST_MS) & (times <= latest)
 
     def _detail(self, chunk: Chunk, ids: Sequence[int]) -> None:
         get = chunk.form.get
         for event, ts_ms, number in zip(chunk.events, chunk.times_ms, ids, strict=True):
-            if number in self._detailed:
-                cell = self._cells[number]
+            if number in self._looks.detailed:
+                cell = self._looks.cells[number]
                 if cell is not None:
-                    route, method = self._places.route_of(get(event, "route"), get(event, "method"))
+                    route, method = self._looks.route_of(get(event, "route"), get(event, "method"))
                     self._tally.detail(cell, ts_ms, route, method)
 
     def _add_strictly(self, value: bytes | None, arrival_ms: int | None, offset: int) -> None:
@@ -212,54 +177,35 @@ class Aggregator:
                 self._add_event(found, arrived_ms)
 
     def _add_event(self, event: AuthEvent, arrival_ms: int) -> None:
-        look = (
-            event.credential,
-            event.client,
-            event.source,
-            event.gateway,
-            event.region,
-            event.outcome,
-            event.reason,
-            event.count,
-            event.sample_rate < 1,
-            event.ts_suspect,
-        )
-        number = self._looks_of(None)[look]
-        if number == len(self._cells):
-            self._new_cell(number, self._places.of_event(event))
+        number = self._looks.of_event(event)
         self._ids.append(number)
         self._times.append(event.ts_ms)
         self._arrivals.append(arrival_ms)
-        if number in self._detailed and (cell := self._cells[number]) is not None:
+        if number in self._looks.detailed and (cell := self._looks.cells[number]) is not None:
             self._tally.detail(cell, event.ts_ms, event.route, event.method)
 
     # --- numbers -> groups -----------------------------------------------------------------------------------------
 
     def _fold(self) -> None:
-        """Add what is held to the aggregate, and forget the looks."""
+        """Add what is held to the aggregate, and go on with looks that are not full."""
         if self._ids:
             self._fold_groups()
-        self._forget_looks()
+            del self._ids[:], self._times[:], self._arrivals[:]
+        if self._looks.full:
+            self._looks = self._shared.now(self._registered, self._fine)
 
     def _fold_groups(self) -> None:
-        ids, times, arrivals = (np.array(each, dtype=np.int64) for each in (self._ids, self._times, self._arrivals))
-        cells = self._cells
-        places: dict[tuple[str, str | None], int] = {}
-        gateway_of = np.zeros(len(cells), dtype=np.int64)
-        width_of = np.full(len(cells), SLOT_MS // MINUTE_MS, dtype=np.int64)
-        for number, cell in enumerate(cells):
-            if cell is not None:
-                gateway_of[number] = places.setdefault((cell.gateway, cell.region), len(places))
-                if cell.fine:
-                    width_of[number] = 1
+        ids, times, arrivals, gateway_of, minutes_of = (
+            np.array(each, dtype=np.int64)
+            for each in (self._ids, self._times, self._arrivals, self._looks.gateway_of, self._looks.minutes_of)
+        )
+        cells, gateways = self._looks.cells, list(self._looks.gateways)
         minutes = times // MINUTE_MS
-        widths = width_of[ids]
-        add = self._tally.add
+        widths = minutes_of[ids]
         for number, records, first, last, arrival in _groups(ids, minutes // widths * widths, times, arrivals):
-            add(_known(cells[number]), records, first, last, arrival)
-        heard = list(places)
+            self._tally.add(_known(cells[number]), records, first, last, arrival)
         for number, records, first, last, _ in _groups(gateway_of[ids], minutes, times, arrivals):
-            self._tally.hear(heard[number], records, first, last)
+            self._tally.hear(gateways[number], records, first, last)
 
 
 def _groups(

@@ -76,7 +76,7 @@ class Places:
         self._mapping = mapping
         self._registered = registered
         self._fine = fine
-        self._verdicts: dict[tuple[object, ...], tuple[Outcome, str] | None] = {}
+        self._verdicts: dict[tuple[object, ...], tuple[str, str] | None] = {}
         self._routes: dict[tuple[str | None, str | None], tuple[str | None, str | None]] = {}
 
     def of_event(self, event: AuthEvent) -> Cell:
@@ -87,7 +87,7 @@ class Places:
             event.source,
             event.gateway,
             event.region,
-            event.outcome,
+            event.outcome.value,
             event.reason.value,
             event.count,
             sampled=event.sample_rate < 1,
@@ -128,14 +128,14 @@ class Places:
             self._routes[look] = (None, None) if event is None else (event.route, event.method)
         return self._routes[look]
 
-    def _verdict(self, outcome: Any, reason: Any, status: Any, credential: str | None) -> tuple[Outcome, str] | None:  # noqa: ANN401
+    def _verdict(self, outcome: Any, reason: Any, status: Any, credential: str | None) -> tuple[str, str] | None:  # noqa: ANN401
         look = (outcome, reason, status, not credential)
         if look not in self._verdicts:
             if len(self._verdicts) >= _MOST_REMEMBERED:
                 self._verdicts.clear()
             fields = {"outcome": outcome, "reason": reason, "status": status, "gateway": "any"}
             event = self._mapped({**fields, "credential": "any" if credential else None})
-            self._verdicts[look] = None if event is None else (event.outcome, event.reason.value)
+            self._verdicts[look] = None if event is None else (event.outcome.value, event.reason.value)
         return self._verdicts[look]
 
     def _mapped(self, fields: Mapping[str, Any]) -> AuthEvent | None:
@@ -150,14 +150,14 @@ class Places:
         source: str | None,
         gateway: str,
         region: str | None,
-        outcome: Outcome,
+        outcome: str,
         reason: str,
         weight: int,
         *,
         sampled: bool,
         suspect: bool,
     ) -> Cell:
-        accepted = outcome is Outcome.SUCCESS
+        accepted = outcome == _SUCCESS
         registered = credential in self._registered
         if not accepted and not registered:
             credential = None
@@ -165,7 +165,7 @@ class Places:
             credential=credential,
             gateway=gateway,
             region=region,
-            outcome=outcome.value,
+            outcome=outcome,
             reason=reason,
             weight=weight,
             sampled=sampled,
@@ -178,6 +178,7 @@ class Places:
         )
 
 
+_SUCCESS = Outcome.SUCCESS.value
 _NOT_SERVED = frozenset(each.value for each in NOT_SERVED)
 _VERSION_REASONS = frozenset(each.value for each in VERSION_REASONS)
 

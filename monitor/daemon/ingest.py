@@ -12,6 +12,7 @@ from monitor.adapters.kafka_source import KafkaSource
 from monitor.config import KafkaClient, Settings, Topic
 from monitor.core.aggregation import Aggregator
 from monitor.core.instants import SECOND_MS
+from monitor.core.looks import SharedLooks
 from monitor.core.mapping import CANONICAL, PRESETS, MappingError, RecordMapping, compile_mapping
 from monitor.core.repeats import Repeats
 from monitor.core.wire import WireReader
@@ -37,6 +38,7 @@ def build_worker(
     """
     mappings = {topic.name: mapping_of(topic, settings) for topic in settings.kafka.topics}
     readers = {topic: WireReader() for topic in mappings}
+    looks = {topic: SharedLooks(mapping) for topic, mapping in mappings.items()}
     window_ms = int(settings.ingest.dedup_window * SECOND_MS)
     repeats = Repeats(window_ms=window_ms) if window_ms else None
     skew_ms = settings.default_policy().max_clock_skew_ms
@@ -49,6 +51,7 @@ def build_worker(
             max_record_bytes=settings.ingest.max_record_bytes,
             max_clock_skew_ms=skew_ms,
             reader=readers[topic],
+            looks=looks[topic],
             repeats=repeats,
         )
 
@@ -87,15 +90,26 @@ def _source(settings: Settings) -> RecordSource:
     return ConfluentSource(given)
 
 
+def check_topics(settings: Settings) -> None:
+    """Raise `ConfigError` where a topic's mapping cannot be used; makes no pepper."""
+    for topic in settings.kafka.topics:
+        _compiled(topic, settings, pepper=b"", named=True)
+
+
 def mapping_of(topic: Topic, settings: Settings, *, named: bool = True) -> RecordMapping:
     """Return the compiled mapping of a topic. Raises `ConfigError`.
 
     named: the topic's name stands for the gateway where nothing else says it.
     """
+    pepper = b"" if topic.preset == CANONICAL else pepper_of(settings)
+    return _compiled(topic, settings, pepper=pepper, named=named)
+
+
+def _compiled(topic: Topic, settings: Settings, *, pepper: bytes, named: bool) -> RecordMapping:
     try:
         return compile_mapping(
             _preset(topic),
-            pepper=b"" if topic.preset == CANONICAL else pepper_of(settings),
+            pepper=pepper,
             gateway=topic.gateway or (topic.name if named else None),
             region=topic.region,
             max_record_bytes=settings.ingest.max_record_bytes,

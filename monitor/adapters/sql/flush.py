@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
@@ -15,11 +16,25 @@ from monitor.adapters.sql.rhythm import longest_gap_ms
 from monitor.adapters.sql.schema import traffic
 from monitor.core.events import Outcome, Reason
 from monitor.core.instants import HOUR_MS, MINUTE_MS
-from monitor.core.windows import Aggregate, CallerKey, GatewayMinuteKey, Span
+from monitor.core.windows import Aggregate, CallerFacts, GatewayMinuteKey, Span
 
 _Caller = tuple[str, str | None, str | None, str | None]
 """A `CallerKey`, as the first four fields of other keys give it."""
 _BYTES, _TEXT, _INT = "bytea", "text", "bigint"
+_SUCCESS, _RATE_LIMITED = Outcome.SUCCESS.value, Reason.RATE_LIMITED.value
+_COUNTS = ("accepted", "served", "rejected", "version_rejected")
+_TIMES = (
+    "first_accepted_ms",
+    "last_accepted_ms",
+    "first_served_ms",
+    "last_served_ms",
+    "first_rejected_ms",
+    "last_rejected_ms",
+    "last_version_rejected_ms",
+    "last_arrival_ms",
+    "last_suspect_ms",
+)
+_FACTS = attrgetter(*_COUNTS, *_TIMES)
 
 
 def _texts(*names: str) -> tuple[Field, ...]:
@@ -75,21 +90,8 @@ _CALLERS = Upsert(
         Field("digest", _BYTES),
         Field("cred", _BYTES),
         *_texts("credential", "client", "source", "region"),
-        *[Field(name, _INT, Merge.SUM) for name in ("accepted", "served", "rejected", "version_rejected")],
-        *[
-            Field(f"{name}_ms", _INT, Merge.MIN if name.startswith("first") else Merge.MAX, nullable=True)
-            for name in (
-                "first_accepted",
-                "last_accepted",
-                "first_served",
-                "last_served",
-                "first_rejected",
-                "last_rejected",
-                "last_version_rejected",
-                "last_arrival",
-                "last_suspect",
-            )
-        ],
+        *[Field(name, _INT, Merge.SUM) for name in _COUNTS],
+        *[Field(name, _INT, Merge.MIN if name.startswith("first") else Merge.MAX, nullable=True) for name in _TIMES],
         Field("longest_gap_ms", _INT, sql=_BETWEEN),
         Field("gap_stale", "smallint", sql=_STALE),
     ),
@@ -154,78 +156,57 @@ _SAMPLED = Upsert(
 
 def write_aggregate(connection: Connection, aggregate: Aggregate) -> None:
     """Add everything in it to what is stored."""
-    creds: dict[str, bytes] = {}
-
-    def cred(credential: str) -> bytes:
-        known = creds.get(credential)
-        if known is None:
-            known = creds[credential] = digest(credential)
-        return known
-
-    series: dict[bytes, tuple[Any, ...]] = {}
-    points: list[tuple[Any, ...]] = []
-    hours: dict[tuple[bytes, int], list[int]] = {}
-    for use, requests in aggregate.usage.items():
-        _, width, credential, gateway, region, outcome, reason = use
-        name = digest(credential, gateway, region, outcome, reason, width)
-        mark = None if credential is None else cred(credential)
-        series[name] = (name, mark, credential, gateway, region, str(outcome), str(reason), width)
-        points.append((use.bucket_ms, requests, name))
-        if mark is not None:
-            cell = hours.setdefault((mark, use.bucket_ms - use.bucket_ms % HOUR_MS), [0, 0])
-            if outcome == Outcome.SUCCESS:
-                cell[0] += requests
-            elif reason != Reason.RATE_LIMITED:
-                cell[1] += requests
-    _run(connection, USAGE_SERIES, series.values())
-    _run(connection, USAGE_POINTS, points, by=2)
-    _run(connection, _CREDENTIAL_HOURS, [(*at, *cell) for at, cell in hours.items()])
-
-    names = _write_callers(connection, aggregate, creds)
-    _run(
+    creds = _Digests()
+    _write_usage(connection, aggregate, creds)
+    _write_callers(connection, aggregate, creds)
+    _CALLER_GATEWAYS.run(
         connection,
-        _CALLER_DAYS,
         [
-            (day.day, use.first_ms, use.last_ms, use.uses, use.slots, names.get(day[:4]) or digest(*day[:4]))
-            for day, use in aggregate.days.items()
-        ],
-        by=5,
-    )
-    accepted = {cred(each.credential) for each, facts in aggregate.callers.items() if facts.accepted}
-    _run(connection, _ACCEPTED, [(each,) for each in accepted])
-    _run(
-        connection,
-        _CALLER_GATEWAYS,
-        [
-            (digest(*where), cred(where.credential), *where, span.first_ms, span.last_ms, span.count)
+            (digest(*where), creds[where.credential], *where, span.first_ms, span.last_ms, span.count)
             for where, span in aggregate.caller_gateways.items()
         ],
     )
-    failing: dict[bytes, tuple[Any, ...]] = {}
-    failures: list[tuple[Any, ...]] = []
-    for failure, requests in aggregate.failures.items():
-        minute_ms, *rest = failure
-        name = digest(*rest)
-        known = failing.get(name)
-        last_ms = minute_ms if known is None else max(known[-1], minute_ms)
-        failing[name] = (name, cred(failure.credential), *rest[:-1], str(failure.reason), last_ms)
-        failures.append((minute_ms, requests, name))
-    _run(connection, _FAILURE_SERIES, failing.values())
-    _run(connection, _FAILURE_POINTS, failures, by=2)
-    _run(
+    _write_failures(connection, aggregate, creds)
+    _SAMPLED.run(
         connection,
-        _SAMPLED,
         [(digest(*key), *key, span.first_ms, span.last_ms, span.count) for key, span in aggregate.sampled.items()],
     )
     _write_gateways(connection, aggregate.gateways)  # last: every flush meets in these rows
 
 
-def _run(connection: Connection, upsert: Upsert, rows: Iterable[tuple[Any, ...]], by: int = 0) -> None:
-    """Write rows in the order of the digest in column `by`."""
-    upsert.run(connection, sorted(rows, key=lambda row: row[by]))
+class _Digests(dict[str, bytes]):
+    """The digest of each credential of a flush."""
+
+    def __missing__(self, credential: str) -> bytes:
+        found = self[credential] = digest(credential)
+        return found
 
 
-def _write_callers(connection: Connection, aggregate: Aggregate, creds: dict[str, bytes]) -> dict[_Caller, bytes]:
+def _write_usage(connection: Connection, aggregate: Aggregate, creds: _Digests) -> None:
+    series: dict[bytes, tuple[Any, ...]] = {}
+    points: list[tuple[Any, ...]] = []
+    hours: dict[tuple[bytes, int], tuple[int, int]] = {}
+    for use, requests in aggregate.usage.items():
+        bucket_ms, width, credential, gateway, region, outcome, reason = use
+        name = digest(credential, gateway, region, outcome, reason, str(width))
+        points.append((bucket_ms, requests, name))
+        if credential is None:
+            series[name] = (name, None, None, gateway, region, outcome, reason, width)
+            continue
+        mark = creds[credential]
+        series[name] = (name, mark, credential, gateway, region, outcome, reason, width)
+        hour = (mark, bucket_ms - bucket_ms % HOUR_MS)
+        accepted, rejected = hours.get(hour, (0, 0))
+        if outcome == _SUCCESS:
+            hours[hour] = (accepted + requests, rejected)
+        elif reason != _RATE_LIMITED:
+            hours[hour] = (accepted, rejected + requests)
+    USAGE_SERIES.run(connection, list(series.values()))
+    USAGE_POINTS.run(connection, points)
+    _CREDENTIAL_HOURS.run(connection, [(*at, *cell) for at, cell in hours.items()])
+
+
+def _write_callers(connection: Connection, aggregate: Aggregate, creds: _Digests) -> None:
     days: dict[_Caller, list[tuple[int, int, int, int]]] = defaultdict(list)
     for day, use in aggregate.days.items():
         days[day[:4]].append((use.first_ms, use.last_ms, use.uses, use.slots))
@@ -233,37 +214,35 @@ def _write_callers(connection: Connection, aggregate: Aggregate, creds: dict[str
     rows: list[tuple[Any, ...]] = []
     for caller, facts in aggregate.callers.items():
         name = names[caller] = digest(*caller)
-        mark = creds.get(caller.credential)
-        if mark is None:
-            mark = creds[caller.credential] = digest(caller.credential)
-        rows.append(
-            (
-                name,
-                mark,
-                *caller,
-                facts.accepted,
-                facts.served,
-                facts.rejected,
-                facts.version_rejected,
-                facts.first_accepted_ms,
-                facts.last_accepted_ms,
-                facts.first_served_ms,
-                facts.last_served_ms,
-                facts.first_rejected_ms,
-                facts.last_rejected_ms,
-                facts.last_version_rejected_ms,
-                facts.last_arrival_ms,
-                facts.last_suspect_ms,
-                longest_gap_ms(sorted(days.get(caller, ()))),
-                0,
-            )
-        )
+        gap_ms = longest_gap_ms(sorted(days.get(caller, ())))
+        rows.append((name, creds[caller.credential], *caller, *_FACTS(facts), gap_ms, 0))
     for key in days.keys() - names.keys():  # days without facts of the same flush: the row must be there
-        caller = CallerKey(*key)
-        names[key] = digest(*caller)
-        rows.append((names[key], digest(caller.credential), *caller, 0, 0, 0, 0, *[None] * 10, 0))
-    _run(connection, _CALLERS, rows)
-    return names
+        name = names[key] = digest(*key)
+        rows.append((name, creds[key[0]], *key, *_FACTS(CallerFacts()), None, 0))
+    _CALLERS.run(connection, rows)
+    _CALLER_DAYS.run(
+        connection,
+        [
+            (day.day, use.first_ms, use.last_ms, use.uses, use.slots, names[day[:4]])
+            for day, use in aggregate.days.items()
+        ],
+    )
+    accepted = {creds[caller.credential] for caller, facts in aggregate.callers.items() if facts.accepted}
+    _ACCEPTED.run(connection, [(each,) for each in accepted])
+
+
+def _write_failures(connection: Connection, aggregate: Aggregate, creds: _Digests) -> None:
+    series: dict[bytes, tuple[Any, ...]] = {}
+    points: list[tuple[Any, ...]] = []
+    for failure, requests in aggregate.failures.items():
+        minute_ms, *rest = failure
+        name = digest(*rest)
+        known = series.get(name)
+        last_ms = minute_ms if known is None else max(known[-1], minute_ms)
+        series[name] = (name, creds[failure.credential], *rest, last_ms)
+        points.append((minute_ms, requests, name))
+    _FAILURE_SERIES.run(connection, list(series.values()))
+    _FAILURE_POINTS.run(connection, points)
 
 
 def _write_gateways(connection: Connection, minutes: dict[GatewayMinuteKey, Span]) -> None:
@@ -277,16 +256,13 @@ def _write_gateways(connection: Connection, minutes: dict[GatewayMinuteKey, Span
         _widen(hours, hour, span)
         first, last = (min(max(at - key.minute_ms, 0), MINUTE_MS - 1) for at in (span.first_ms, span.last_ms))
         details[hour].append(MinuteUse(key.minute_ms % HOUR_MS // MINUTE_MS, first, last))
-    _run(
+    _GATEWAYS.run(
         connection,
-        _GATEWAYS,
         [(digest(*key), *key, span.first_ms, span.last_ms, span.count) for key, span in spans.items()],
     )
-    _run(
+    _GATEWAY_HOURS.run(
         connection,
-        _GATEWAY_HOURS,
         [(hour, span.first_ms, span.last_ms, span.count, name) for (name, hour), span in hours.items()],
-        by=4,
     )
     _merge_minutes(connection, details)
 
