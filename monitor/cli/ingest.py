@@ -1,4 +1,4 @@
-"""`rollwatch ingest`: stopped lines."""
+"""`rollwatch ingest`: how far each partition is read, stopped lines, topics that are read no longer."""
 
 from __future__ import annotations
 
@@ -30,6 +30,24 @@ def resume(
     with opened_store() as store:
         store.resume_line(found, reason=reason, by=who(by), now_ms=now_ms())
     say(f"{found} goes on")
+
+
+@app.command()
+def forget(
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="As in gw.logs.")],
+    reason: Annotated[str, typer.Option(help="Why nothing is to be expected from it; kept in the ledger.")],
+    by: By = None,
+) -> None:
+    """Wait no longer for a topic that was taken out of ROLLWATCH_KAFKA__TOPICS: C2 asks for it until then.
+
+    What was counted stays. A partition that was not read to its end leaves a coverage gap, which C4 feels. A topic that
+    is still configured comes back within seconds, and goes on where it was.
+
+    $ rollwatch ingest forget gw.old-logs --reason "edge-3 was shut down in April"
+    """
+    with opened_store() as store:
+        gaps = store.forget_topic(topic, reason=reason, by=who(by), now_ms=now_ms())
+    say(f"{topic} is not waited for any more" + (f"; {gaps} of its partitions had unread records (C4)" if gaps else ""))
 
 
 @app.command()

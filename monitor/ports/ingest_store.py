@@ -89,6 +89,14 @@ class IngestStore(Protocol):
         """Let a stopped partition go on. Raises `NotFound` where it does not stand still."""
         ...
 
+    def forget_topic(self, topic: str, *, reason: str, by: str, now_ms: int) -> int:
+        """Wait for a topic no longer: it was taken out of the configuration. Return how many coverage gaps that left.
+
+        A partition that was not read to the end last seen leaves a gap up to now. Where each was read to is kept: if
+        the topic comes back, nothing is counted twice. Raises `NotFound` where it is not waited for.
+        """
+        ...
+
     def registry(self) -> tuple[int, Registry]:
         """Return the registry and its revision (it rises with each change)."""
         ...

@@ -144,6 +144,30 @@ class Partitions:
             raise NotFound(f"{partition} does not stand still")
         lane.stopped = None
 
+    def forget(self, topic: str, *, reason: str, now_ms: int) -> int:
+        """Wait for it no longer; see `IngestStore.forget_topic`."""
+        if topic not in self.expected:
+            raise NotFound(f"{topic} is not waited for")
+        del self.expected[topic]
+        before = len(self.gaps)
+        for partition, lane in sorted(self._lanes.items()):
+            if partition.topic != topic:
+                continue
+            if lane.next_offset is None or lane.next_offset < (lane.end_offset or 0):
+                self.gaps.append(
+                    CoverageGap(
+                        topic=topic,
+                        partition=partition.partition,
+                        from_ms=lane.complete_through_ms,
+                        to_ms=now_ms,
+                        recorded_at_ms=now_ms,
+                        reason=f"it was forgotten before it was read to its end: {reason}",
+                    )
+                )
+            lane.end_offset = lane.probed_at_ms = lane.complete_through_ms = None
+            lane.pending = []
+        return len(self.gaps) - before
+
     def _held(self, partition: Partition, epoch: int) -> _Lane:
         lane = self._lanes.get(partition)
         if lane is None or lane.epoch != epoch:

@@ -117,6 +117,14 @@ class MemoryStore(ReadingSide):
             body = {**_line(partition, reason), "by": by}
             contents.audit.append("line_resumed", rollover=None, body=body, at_ms=now_ms)
 
+    def forget_topic(self, topic: str, *, reason: str, by: str, now_ms: int) -> int:
+        """Wait for a topic no longer."""
+        with self._open() as contents:
+            gaps = contents.partitions.forget(topic, reason=reason, now_ms=now_ms)
+            body: dict[str, Json] = {"topic": topic, "reason": reason, "by": by, "gaps": gaps}
+            contents.audit.append("topic_forgotten", rollover=None, body=body, at_ms=now_ms)
+            return gaps
+
     # --- evidence
 
     @contextmanager

@@ -6,13 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from monitor.adapters.sql.bulk import Field, Merge, Upsert
 from monitor.adapters.sql.chain import append_audit
 from monitor.adapters.sql.engine import Database
 from monitor.adapters.sql.flush import write_aggregate
 from monitor.adapters.sql.schema import traffic
+from monitor.core.decision import Json
 from monitor.core.events import Reject
 from monitor.core.evidence import CoverageGap
 from monitor.core.instants import HOUR_MS
@@ -83,16 +84,7 @@ class IngestSide:
                 )
             )
             if gap is not None:
-                connection.execute(
-                    insert(traffic.gaps).values(
-                        topic=gap.topic,
-                        partition=gap.partition,
-                        from_ms=gap.from_ms,
-                        to_ms=gap.to_ms,
-                        recorded_at_ms=gap.recorded_at_ms,
-                        reason=gap.reason,
-                    )
-                )
+                _write_gap(connection, gap)
 
     def apply(self, applied: Applied) -> None:
         """Write one flush in one transaction, by compare-and-set on (epoch, next)."""
@@ -213,6 +205,35 @@ class IngestSide:
                 body={**_line(partition, reason), "by": by},
             )
 
+    def forget_topic(self, topic: str, *, reason: str, by: str, now_ms: int) -> int:
+        """Wait for a topic no longer; a partition that was not read to the end last seen leaves a gap up to now."""
+        table = traffic.partitions.c
+        with self._db.in_turn(repeatable=False) as connection:
+            if not connection.execute(delete(traffic.topics).where(traffic.topics.c.topic == topic)).rowcount:
+                raise NotFound(f"{topic} is not waited for")
+            rows = connection.execute(
+                select(traffic.partitions).where(table.topic == topic).order_by(table.partition).with_for_update()
+            ).all()
+            unread = [row for row in rows if row.next_offset is None or row.next_offset < (row.end_offset or 0)]
+            for row in unread:
+                gap = CoverageGap(
+                    topic=topic,
+                    partition=row.partition,
+                    from_ms=row.complete_through_ms,
+                    to_ms=now_ms,
+                    recorded_at_ms=now_ms,
+                    reason=f"it was forgotten before it was read to its end: {reason}",
+                )
+                _write_gap(connection, gap)
+            connection.execute(
+                update(traffic.partitions)
+                .where(table.topic == topic)
+                .values(end_offset=None, probed_at_ms=None, complete_through_ms=None, pending_probes="[]")
+            )
+            body: dict[str, Json] = {"topic": topic, "reason": reason, "by": by, "gaps": len(unread)}
+            append_audit(connection, kind="topic_forgotten", rollover=None, at_ms=now_ms, body=body)
+            return len(unread)
+
     def _ours(self, connection: Connection, claim: Claim) -> Row[Any]:
         """Return the partition's row, locked. Raises `Fenced` where somebody has claimed it since."""
         held = connection.execute(
@@ -246,6 +267,19 @@ def _claim(partition: Partition, row: Row[Any]) -> Claim:
         tail=tail,
         identity=row.identity,
         stopped=row.stopped,
+    )
+
+
+def _write_gap(connection: Connection, gap: CoverageGap) -> None:
+    connection.execute(
+        insert(traffic.gaps).values(
+            topic=gap.topic,
+            partition=gap.partition,
+            from_ms=gap.from_ms,
+            to_ms=gap.to_ms,
+            recorded_at_ms=gap.recorded_at_ms,
+            reason=gap.reason,
+        )
     )
 
 

@@ -43,7 +43,8 @@ def _troubles(look: Look) -> Iterator[Trouble]:
         if count is None:
             yield _unknown(f"the broker could not be asked about topic {topic}", "the broker answers again")
         elif count < 1:
-            yield _unknown(f"topic {topic} does not exist", "create the topic, or correct its name")
+            clear = f"create it, correct its name, or, if it is read no longer: rollwatch ingest forget {topic}"
+            yield _unknown(f"topic {topic} does not exist", clear)
         else:
             for partition in range(count):
                 yield from _partition(look, topic, partition, known.get((topic, partition)))
@@ -59,7 +60,8 @@ def _partition(look: Look, topic: str, partition: int, status: PartitionStatus |
         yield _unknown(f"partition {name} stands still: {status.stopped}", f"resume it: rollwatch ingest resume {name}")
     elif status.probed_at_ms is None or status.end_offset is None or status.probed_at_ms < oldest:
         when = "never" if status.probed_at_ms is None else f"last at {rfc3339(status.probed_at_ms)}"
-        yield _unknown(f"the end of partition {name} was probed {when}", "a probe that succeeds")
+        clear = f"a probe that succeeds; if the topic is read no longer: rollwatch ingest forget {topic}"
+        yield _unknown(f"the end of partition {name} was probed {when}", clear)
     elif status.probed_at_ms > look.now_ms + look.policy.max_clock_skew_ms:
         yield _unknown(f"partition {name} was probed in the future: a clock is wrong", "clocks that agree")
     elif status.complete_through_ms is None or status.complete_through_ms < oldest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from monitor.errors import Fenced, NotFound, StoreRefused
-from monitor.ports import Applied, Partition, Store, Tail
+from monitor.ports import Applied, Partition, Probe, Store, Tail
 from tests.contract.store.factories import P0, T0, Feed, event, failure, gap, recount, reject
 from tests.contract.store.worlds import World
 
@@ -144,6 +144,40 @@ def test_a_line_that_does_not_stand_still_cannot_be_resumed(store: Store, known:
         Feed(store)
     with pytest.raises(NotFound):
         store.resume_line(P0, reason="why not", by="ana", now_ms=T0)
+
+
+def probed(store: Store, *, end: int) -> None:
+    store.probed([Probe(partition=P0, end_offset=end, probed_at_ms=T0 + 1)], {P0.topic: 1, "other": 3})
+
+
+@pytest.mark.parametrize(
+    ("end", "gaps", "why"),
+    [(2, 0, "it was read to its end: nothing is missing"), (3, 1, "a record was never read: the gate must feel it")],
+)
+def test_a_topic_that_is_forgotten_is_not_waited_for(store: Store, end: int, gaps: int, why: str) -> None:
+    feed = Feed(store)
+    feed.flush([event(), event()])
+    probed(store, end=end)
+    assert store.forget_topic(P0.topic, reason="shut down", by="ana", now_ms=T0 + 5) == gaps, why
+    with store.snapshot() as snapshot:
+        telemetry = snapshot.telemetry(T0 + 5, fine_window_ms=1, lookback_ms=1)
+        newest = snapshot.audit_entries()[0]
+    assert telemetry.expected_partitions == {"other": 3}
+    assert [(each.partition, each.to_ms) for each in telemetry.gaps] == [(0, T0 + 5)] * gaps, why
+    assert (newest.kind, newest.body["by"], newest.body["reason"]) == ("topic_forgotten", "ana", "shut down")
+    assert sum(count for _, count in store.usage_cells(from_ms=0, to_ms=2 * T0)) == 2
+
+
+def test_a_forgotten_topic_that_comes_back_goes_on_where_it_was(store: Store) -> None:
+    feed = Feed(store)
+    feed.flush([event(), event()])
+    probed(store, end=2)
+    store.forget_topic(P0.topic, reason="by mistake", by="ana", now_ms=T0 + 5)
+    feed.flush([event()])
+    probed(store, end=3)
+    assert [(each.next_offset, each.complete_through_ms) for each in store.partition_states()] == [(3, T0 + 1)]
+    with pytest.raises(NotFound):
+        store.forget_topic("gw.never-heard", reason="?", by="ana", now_ms=T0)
 
 
 def test_another_process_sees_what_was_applied_and_fences_the_first(world: World) -> None:
