@@ -15,7 +15,7 @@ from monitor.core.instants import MINUTE_MS
 from monitor.core.windows import SLOT_MS
 from monitor.core.wire import Chunk, Form
 
-_MOST = 16_384
+_MOST = 8_192
 _COARSE_MINUTES = SLOT_MS // MINUTE_MS
 
 

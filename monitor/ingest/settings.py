@@ -18,7 +18,7 @@ class IngestSettings:
 
     flush_interval_seconds: float = 5.0
     flush_records: int = 100_000
-    flush_rows: int = 60_000
+    flush_rows: int = 40_000
     probe_interval_seconds: float = 10.0
     registry_interval_seconds: float = 2.0
     stopped_recheck_seconds: float = 2.0

@@ -124,8 +124,12 @@ def _array(kind: str, values: Sequence[Any]) -> str:
 
 
 def _bytes_array(values: Sequence[bytes | None]) -> str:
-    if {None if each is None else len(each) for each in values} == {DIGEST_BYTES}:
-        digits = b"".join(values).hex(",", DIGEST_BYTES)  # type: ignore[arg-type] # none of them is None
+    try:
+        digests = set(map(len, values)) == {DIGEST_BYTES}  # type: ignore[arg-type]
+    except TypeError:  # there is a None among them
+        digests = False
+    if digests:
+        digits = b"".join(values).hex(",", DIGEST_BYTES)  # type: ignore[arg-type]
         return f'{{"\\\\x{digits.replace(",", _NEXT_BYTES)}"}}'
     cells = ["NULL" if each is None else f'"\\\\x{each.hex()}"' for each in values]
     return f"{{{','.join(cells)}}}"
