@@ -268,9 +268,9 @@ class KeyPast:
             caller = self.callers.setdefault(who, fresh)
         caller.requests += row.requests
         caller.rhythm.hear(minute, row.requests)
-        client = self.clients.get(row.client or "")
-        if client is None and row.client and row.reason == OK and len(self.clients) < _MAX_CALLERS:
-            client = self.clients[row.client] = Rhythm(minute, minute)
+        client = self.clients.get(who[0])
+        if client is None and who[0] and row.reason == OK and len(self.clients) < _MAX_CALLERS:
+            client = self.clients[who[0]] = Rhythm(minute, minute)
         if client is not None:
             client.hear(minute, row.requests)
         return who, caller

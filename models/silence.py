@@ -58,7 +58,8 @@ class Silences:
             if key is None:
                 continue
             for who, rhythm in _subjects(state, key):
-                if (name, *who) in self.open or not _is_silent(rhythm, minute):
+                silent = (name, *who) not in self.open and _is_silent(rhythm, minute)
+                if not silent or _nobody_named(key, rhythm.last):
                     continue
                 if _has_moved(key, who, version, started, rhythm.last) and _are_heard(state, key, who, minute):
                     told.append(self._open((name, *who), version, rhythm, at))
@@ -151,6 +152,11 @@ def _are_heard(state: FleetState, key: KeyPast, who: CallerKey, minute: int) -> 
     """Tell whether all gateways that the caller used are still heard of: else the silence may be theirs."""
     used = {g for each in _mine(key, who) for past in key.proven[each].versions.values() for g in past.ok_at}
     return bool(used) and all(state.heard.get(g, -1) > minute - _HEARD_MINUTES for g in used)
+
+
+def _nobody_named(key: KeyPast, since: int) -> bool:
+    """Tell whether somebody without a name was refused since: it may be the very caller that seems to be silent."""
+    return any(past.nameless and past.rhythm.last >= since for past in key.callers.values())
 
 
 def _is_heard_again(state: FleetState, alert: Alert, silent: Silent) -> bool:

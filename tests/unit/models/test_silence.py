@@ -105,6 +105,23 @@ def test_a_silence_of_nights_is_told_where_no_weekend_explains_it() -> None:
     assert alert.finding.client == "acme"
 
 
+@pytest.mark.parametrize("source", ["10.1.2.9", None])
+def test_a_caller_that_is_refused_without_its_name_is_not_silent(source: str | None) -> None:
+    state, silences, told = FleetState(), Silences(), []
+    state.register([facts(started_minute=BEGAN)])
+    for minute in range(END):
+        rows = [use(minute, client=name, source=None, version=1) for name in ("globex", "initech") if minute % 4 == 0]
+        if minute % 5 == 0:
+            refused = minute >= STOP
+            mine = use(minute, client=None if refused else "acme", source=source, version=2 if minute >= SWITCH else 1)
+            rows.append(mine._replace(reason="other", outcome="failure") if refused else mine)
+        state.add(rows)
+        if minute % 60 == 0:
+            state.look(int(START.timestamp()) // 60 + minute, frozenset())
+        told += silences.look(state, int(START.timestamp()) // 60 + minute, at(minute + 1))
+    assert told == []
+
+
 def test_an_open_silence_survives_a_restart() -> None:
     (alert,) = told_of(steady)
     detector = Detector(reranker=None)
