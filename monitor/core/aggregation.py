@@ -26,7 +26,8 @@ from monitor.core.wire import Chunk, WireReader
 
 _CHUNK = 512
 _MOST_HELD = 65_536
-_LOOK_BITS = 32
+_ROOM = 4
+"""Groups are found without sorting while all that there could be are no more than so many for each event."""
 
 
 class Aggregator:
@@ -212,18 +213,24 @@ def _groups(
     ids: NDArray[np.int64], minutes: NDArray[np.int64], times: NDArray[np.int64], arrivals: NDArray[np.int64]
 ) -> Iterable[tuple[int, int, int, int, int]]:
     """Return (id, records, first time, last time, latest arrival) of each distinct (id, minute)."""
-    codes, group = np.unique((ids << _LOOK_BITS) | minutes, return_inverse=True)
-    size = len(codes)
+    since = minutes - minutes.min()
+    span = int(since.max()) + 1
+    group = ids * span + since
+    size = (int(ids.max()) + 1) * span
+    names = None
+    if size > _ROOM * len(ids):  # too wide for a place each (an event of long ago): sort, which costs ten times as much
+        names, group = np.unique(group, return_inverse=True)
+        size = len(names)
+    counts = np.bincount(group, minlength=size)
     first = np.full(size, np.iinfo(np.int64).max)
     last = np.zeros(size, dtype=np.int64)
     arrival = np.full(size, np.iinfo(np.int64).min)
     np.minimum.at(first, group, times)
     np.maximum.at(last, group, times)
     np.maximum.at(arrival, group, arrivals)
-    counts = np.bincount(group, minlength=size)
-    return zip(
-        (codes >> _LOOK_BITS).tolist(), counts.tolist(), first.tolist(), last.tolist(), arrival.tolist(), strict=True
-    )
+    taken = np.flatnonzero(counts)
+    found = (taken if names is None else names) // span
+    return zip(found.tolist(), *(each[taken].tolist() for each in (counts, first, last, arrival)), strict=True)
 
 
 def _known(cell: Cell | None) -> Cell:
