@@ -20,6 +20,19 @@
   const openOnes = () => new Set(named("main details > summary").filter(([, each]) => each.parentElement.open).map(([name]) => name));
   const focusables = () => named("main :is(a[href], button, input, select, textarea, summary)");
 
+  // What can be scrolled sideways must be reached by the keyboard, too.
+  function reach() {
+    for (const table of document.querySelectorAll(".table, main pre")) {
+      const hidden = table.scrollWidth > table.clientWidth;
+      const name = table.closest("section")?.getAttribute("aria-labelledby");
+      for (const [attribute, value] of [["tabindex", "0"], ["role", name && "region"], ["aria-labelledby", name]]) {
+        if (hidden && value) table.setAttribute(attribute, value); else table.removeAttribute(attribute);
+      }
+    }
+  }
+  reach();
+  addEventListener("resize", reach);
+
   async function refresh() {
     if (busy() || document.hidden) return;
     const answer = await fetch(location.href, { headers: { accept: "text/html" }, credentials: "same-origin" });
@@ -33,6 +46,7 @@
       if (now && then) now.replaceChildren(...then.childNodes);
     }
     for (const [name, summary] of named("main details > summary")) if (open.has(name)) summary.parentElement.open = true;
+    reach();
     if (focused) focusables().find(([name]) => name === focused)?.[1].focus({ preventScroll: true });
   }
 
