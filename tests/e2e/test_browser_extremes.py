@@ -123,6 +123,7 @@ def page(chrome: Chrome, url: str) -> str:
 def test_as_many_pages_as_somebody_opens_are_live(browser: Browsers) -> None:
     api = Api()
     chrome = browser()
+    chrome.set_page_load_timeout(20)
     with served(api) as url:
         chrome.get(url)
         for _ in range(8):
