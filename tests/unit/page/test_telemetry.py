@@ -32,7 +32,7 @@ def test_a_credential_that_succeeds_without_a_key_is_named_with_its_callers() ->
     visitor.api.feed.flush(strays, fine=frozenset({OLD, NEW}))
     assert tiles(visitor)["Unmapped"] == ("1", "odd")
     shown = visitor.get("/telemetry").text
-    assert "<code>cred-&lt;odd&gt;</code></th><td>2</td><td>2</td>" in shown
+    assert '<code>cred-&lt;odd&gt;</code></th><td data-label="Callers">2</td><td data-label="Uses">2</td>' in shown
 
 
 def test_a_record_that_could_not_be_read_is_counted_by_reason() -> None:
