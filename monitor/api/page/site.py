@@ -132,7 +132,8 @@ def version_of(deps: Deps) -> str:
         last = snapshot.audit_entries(limit=1)
         looked = snapshot.memo(WATCH_MEMO) or {}
     # What a look finds that is news stands in the ledger; for the rest a minute is soon enough.
-    return digest(last[0].seq if last else 0, looked.get("at_ms", 0) // MINUTE_MS)
+    at_ms = looked.get("at_ms")
+    return digest(last[0].seq if last else 0, at_ms // MINUTE_MS if isinstance(at_ms, int) else 0)
 
 
 async def form_of(request: Request) -> dict[str, str]:
