@@ -2,7 +2,9 @@
 
 What the code guards against was measured on kafka-python 3.0.12: rebalance callbacks run on its I/O thread (there only
 seek, pause and enqueue); an eager rejoin keeps stale positions (`start` always seeks); after an exception out of `poll`
-the next one may hang for ever (the consumer is dropped); a failed constructor leaves its I/O thread behind.
+the next one may hang for ever (the consumer is dropped); a failed constructor leaves its I/O thread behind; a leader
+that rejoins because partitions were added, and whose `poll` runs out of time while it waits for the assignment, never
+takes it, and forgets that it wanted to (`Rejoin`).
 """
 
 from __future__ import annotations
@@ -35,18 +37,48 @@ from monitor.ports import (
 log = structlog.get_logger()
 
 _POSITIONS_EVERY_SECONDS = 0.5
+_REJOIN_POLL_SECONDS = 2.0
+_REJOIN_SECONDS = 15.0
 _OFFSETS, _VALUES, _TIMES = attrgetter("offset"), attrgetter("value"), attrgetter("timestamp")
+
+
+class Rejoin:
+    """How long a rebalance has gone on for this member: from giving up its partitions to hearing of new ones."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start outside of one."""
+        self._clock = clock
+        self._since: float | None = None
+
+    def begin(self) -> None:
+        """Note that partitions were given up."""
+        self._since = self._clock()
+
+    def end(self) -> None:
+        """Note that the new ones, if any, are known."""
+        self._since = None
+
+    def patience(self, seconds: float) -> float:
+        """Return how long to poll: longer in a rebalance, which a `poll` that runs out of time may lose."""
+        return seconds if self._since is None else max(seconds, _REJOIN_POLL_SECONDS)
+
+    @property
+    def lost(self) -> bool:
+        """Return whether it has gone on for so long that it will never end."""
+        return self._since is not None and self._clock() - self._since > _REJOIN_SECONDS
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # kafka-python has no types
     """Notes rebalances. Runs on the client's I/O thread: nothing here may wait."""
 
-    def __init__(self, consumer: Any, events: deque[SourceEvent]) -> None:  # noqa: ANN401 - untyped library
+    def __init__(self, consumer: Any, events: deque[SourceEvent], rejoin: Rejoin) -> None:  # noqa: ANN401 - untyped library
         self._consumer = consumer
         self._events = events
+        self._rejoin = rejoin
 
     def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
         """Note it; the main thread applies or drops what it has."""
+        self._rejoin.begin()
         gone = _ours(revoked)
         if gone:
             self._events.append(PartitionsRevoked(partitions=gone))
@@ -56,6 +88,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # kafka-python
         for each in assigned:
             self._consumer.seek(each, 0)
             self._consumer.pause(each)
+        self._rejoin.end()
         ours = _ours(assigned)
         if ours:
             self._events.append(PartitionsAssigned(partitions=ours))
@@ -71,6 +104,7 @@ class KafkaSource:
         self._events: deque[SourceEvent] = deque()
         self._positions: dict[Any, int] = {}
         self._positions_at = 0.0
+        self._rejoin = Rejoin()
         self._looker = KafkaLooker(settings)
 
     # --- reading: one thread --------------------------------------------------------------------------------------
@@ -78,8 +112,13 @@ class KafkaSource:
     def poll(self, timeout_seconds: float) -> Sequence[SourceEvent]:
         """See `RecordSource`."""
         consumer = self._consumer or self._connect()
+        if self._rejoin.lost:
+            self._drop()
+            raise away(
+                self._settings, TimeoutError(f"no assignment for {_REJOIN_SECONDS:.0f} s: the group is joined anew")
+            )
         try:
-            polled = consumer.poll(timeout_ms=int(timeout_seconds * 1_000))
+            polled = consumer.poll(timeout_ms=int(self._rejoin.patience(timeout_seconds) * 1_000))
         except OffsetOutOfRangeError as lost:
             return [*self._drained(), *self._lost(lost)]
         except Exception as error:
@@ -105,12 +144,15 @@ class KafkaSource:
         consumer = construct(KafkaConsumer, self._settings, self._settings.consumer())
         self._events = deque()
         self._positions = {}
-        consumer.subscribe(topics=list(self._settings.topics), listener=_Listener(consumer, self._events))
+        self._rejoin = Rejoin()
+        listener = _Listener(consumer, self._events, self._rejoin)
+        consumer.subscribe(topics=list(self._settings.topics), listener=listener)
         self._consumer = consumer
         return consumer
 
     def _drop(self) -> None:
         consumer, self._consumer = self._consumer, None
+        self._rejoin = Rejoin()
         self._events = deque()
         self._positions = {}
         close_quietly(consumer, autocommit=False, timeout_ms=CLOSE_MS)
