@@ -69,7 +69,7 @@ def start_rollover(deps: Given, operator: Operator, given: schemas.StartRollover
         if known is not None and given.started_at is None:
             rollover = _started_as(rollover, known)
         fresh = steps.start(snapshot, rollover, by=operator.named(None), now_ms=now_ms)
-        body = shapes.rollover(snapshot.state(rollover.id, now_ms), None)
+        body = shapes.rollover(snapshot.state(rollover.id, now_ms), None, now_ms=now_ms, stale_after_ms=0)
     return JSONResponse(body, status_code=201 if fresh else 200)
 
 

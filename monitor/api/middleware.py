@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from monitor.adapters.metrics import HTTP_SECONDS, Metrics
@@ -19,8 +20,11 @@ _HEADERS = {
 }
 
 
-class _TooLargeError(Exception):
-    """More was sent than is read."""
+class _TooLargeError(HTTPException):
+    """More was sent than is read; of this class, since the reading of a body passes on nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__(413, f"at most {_MOST_BYTES} bytes are read")
 
 
 class Everywhere:
@@ -64,9 +68,9 @@ class Everywhere:
 
         try:
             await self._app(scope, receive_bounded, send_marked)
-        except _TooLargeError:
+        except _TooLargeError as too_large:
             if not started:
-                await problem(413, "too_large", f"at most {_MOST_BYTES} bytes are read")(scope, receive, send_marked)
+                await problem(413, "too_large", too_large.detail)(scope, receive, send_marked)
         finally:
             route = getattr(scope.get("route"), "path", "other")
             self._metrics.time(

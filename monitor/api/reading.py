@@ -49,17 +49,28 @@ def find(snapshot: Snapshot, rollover: str) -> Rollover:
 @router.get("/rollovers", response_model=RolloverList, tags=["rollovers"])
 def list_rollovers(deps: Given, _reader: Reader) -> dict[str, Json]:
     """All rollovers: where each stands, and its latest verdict."""
+    now_ms, stale_after_ms = deps.clock.now_ms(), deps.judge.stale_after_ms
     with reading(deps) as snapshot:
-        states, evaluations = snapshot.states(deps.clock.now_ms()), snapshot.evaluations()
-    return {"rollovers": [shapes.rollover(state, evaluations.get(name)) for name, state in sorted(states.items())]}
+        states, evaluations = snapshot.states(now_ms), snapshot.evaluations()
+    return {
+        "rollovers": [
+            shapes.rollover(state, evaluations.get(name), now_ms=now_ms, stale_after_ms=stale_after_ms)
+            for name, state in sorted(states.items())
+        ]
+    }
 
 
 @router.get("/rollovers/{rollover}", response_model=RolloverBody, tags=["rollovers"])
 def show_rollover(deps: Given, _reader: Reader, rollover: RolloverId) -> dict[str, Json]:
     """Show one rollover."""
+    now_ms = deps.clock.now_ms()
     with reading(deps) as snapshot:
-        state = snapshot.state(rollover, deps.clock.now_ms())
-        return shapes.rollover(state, snapshot.evaluation(rollover))
+        return shapes.rollover(
+            snapshot.state(rollover, now_ms),
+            snapshot.evaluation(rollover),
+            now_ms=now_ms,
+            stale_after_ms=deps.judge.stale_after_ms,
+        )
 
 
 @router.get("/rollovers/{rollover}/decisions", response_model=Rows, tags=["decision"])

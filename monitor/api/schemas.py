@@ -6,8 +6,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=1_000, strip_whitespace=True)]
-Reason = Annotated[str, StringConstraints(min_length=1, max_length=1_000, strip_whitespace=True)]
+_NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]*$"
+"""As in `keys.yaml`: no database and no terminal has to bear a control character in a name."""
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=1_000, strip_whitespace=True, pattern=_NO_CONTROLS)]
+Reason = Annotated[
+    str,
+    StringConstraints(
+        min_length=1, max_length=1_000, strip_whitespace=True, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
+    ),
+]
+"""A sentence, which may have lines."""
+Id = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=1_000, strip_whitespace=True, pattern=r"^[^/\x00-\x1f\x7f-\x9f]*$"),
+]
+"""A name that stands in paths."""
 Time = Annotated[str, Field(examples=["2026-05-01T00:00:00Z"], max_length=64)]
 
 
@@ -38,7 +52,7 @@ class StartRollover(Given):
         },
     )
 
-    id: Name
+    id: Id
     key: Name
     from_version: int = Field(alias="from", ge=0, le=2**31 - 1)
     to_version: int = Field(alias="to", ge=0, le=2**31 - 1)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from monitor.core.decision import CLEARED_STATES, Json
+from monitor.core.decision import CLEARED_STATES, Json, Verdict
 from monitor.core.instants import DAY_MS, rfc3339
 from monitor.core.registry import Pin, Registry
 from monitor.core.registry_writing import pin_as_json, policy_as_json
+from monitor.core.rollover import STEPS, Lifecycle
 from monitor.core.rotation import Rotation
 from monitor.ports import AuditEntry, CallerRow, Evaluation, Incident, Propagation, RolloverState, UsagePoint
 
@@ -19,9 +20,20 @@ def time(epoch_ms: int | None) -> str | None:
     return None if epoch_ms is None else rfc3339(epoch_ms)
 
 
-def rollover(state: RolloverState, evaluation: Evaluation | None) -> dict[str, Json]:
-    """Return a rollover, where it stands, and its latest verdict as the watch loop saw it."""
+def rollover(
+    state: RolloverState, evaluation: Evaluation | None, *, now_ms: int, stale_after_ms: int
+) -> dict[str, Json]:
+    """Return a rollover, where it stands, and its latest verdict as the watch loop saw it.
+
+    Nothing is decided about a rollover that is over, and a verdict older than `stale_after_ms` is UNKNOWN: a GO of
+    yesterday must not be read as one of now.
+    """
     it = state.rollover
+    if not STEPS[Lifecycle(state.state)]:
+        evaluation = None
+    verdict = None if evaluation is None else evaluation.verdict
+    if evaluation is not None and now_ms - evaluation.evaluated_at_ms > stale_after_ms:
+        verdict = Verdict.UNKNOWN.value
     body = evaluation.body if evaluation is not None else {}
     return {
         "id": it.id,
@@ -37,7 +49,7 @@ def rollover(state: RolloverState, evaluation: Evaluation | None) -> dict[str, J
         "since": rfc3339(state.since_ms),
         "by": state.by,
         "reason": state.reason,
-        "decision": evaluation.verdict if evaluation is not None else None,
+        "decision": verdict,
         "evaluated_at": time(evaluation.evaluated_at_ms) if evaluation is not None else None,
         "progress": body.get("progress"),
         "eta": body.get("eta"),

@@ -109,7 +109,10 @@ def _show_sent(store: Store, rollover: str | None, limit: int, *, as_json: bool)
 
 @app.command()
 def show(episode: Annotated[str, typer.Argument(metavar="EPISODE")], as_json: AsJson = False) -> None:
-    """Show all of one episode: what was told when, why or why not, with the evidence, and who took it on."""
+    """Show all of one episode: what was told when, why or why not, with the evidence, and who took it on.
+
+    $ rollwatch alerts show 'straggler:billing-2026-05:acme/10.0.0.7'
+    """
     with opened_store() as store, store.snapshot() as snapshot:
         rows = [
             each

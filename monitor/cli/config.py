@@ -27,9 +27,14 @@ def check(
 
     $ rollwatch --config rollwatch.toml config check --json
     """
-    from monitor.config import printable  # noqa: PLC0415 - beside its one use
+    from monitor.adapters.sql import parsed_url  # noqa: PLC0415 - beside their one use
+    from monitor.config import printable  # noqa: PLC0415
+    from monitor.daemon.ingest import check_topics  # noqa: PLC0415
 
-    rows = [each for each in printable(settings()) if each.changed or not changed]
+    in_force = settings()
+    parsed_url(in_force.store_url())
+    check_topics(in_force)
+    rows = [each for each in printable(in_force) if each.changed or not changed]
     if as_json:
         emit({each.name: each.value for each in rows})
     else:

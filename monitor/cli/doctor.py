@@ -172,7 +172,7 @@ def _evidence(in_force: Settings, store: Store) -> Iterator[Check]:
         )
     else:
         yield Check(name="clocks", health=Health.OK, found="the database's clock and ours agree")
-    yield from _registry(registry.keys, registry.rollovers)
+    yield from _registry(registry.keys, registry.rollovers, named=in_force.keys_file is not None)
     for partition in telemetry.partitions:
         if partition.stopped:
             yield Check(
@@ -233,7 +233,7 @@ def _gateways(
         )
 
 
-def _registry(keys: tuple[object, ...], rollovers: tuple[object, ...]) -> Iterator[Check]:
+def _registry(keys: tuple[object, ...], rollovers: tuple[object, ...], *, named: bool) -> Iterator[Check]:
     if keys:
         yield Check(name="registry", health=Health.OK, found=f"{len(keys)} keys, {len(rollovers)} rollovers")
     else:
@@ -241,7 +241,9 @@ def _registry(keys: tuple[object, ...], rollovers: tuple[object, ...]) -> Iterat
             name="registry",
             health=Health.WARN,
             found="no keys",
-            advice="`rollwatch keys import keys.yaml`, or set ROLLWATCH_KEYS_FILE",
+            advice="start `rollwatch run`, which reads the keys file"
+            if named
+            else "`rollwatch keys import keys.yaml`, or set ROLLWATCH_KEYS_FILE",
         )
 
 
@@ -256,14 +258,12 @@ def _kafka(in_force: Settings) -> Iterator[Check]:
         )
         return
     from monitor.adapters.kafka_looker import KafkaLooker, KafkaSettings  # noqa: PLC0415 - kafka-python only here
-    from monitor.daemon.ingest import mapping_of  # noqa: PLC0415
+    from monitor.daemon.ingest import check_topics  # noqa: PLC0415
 
     topics = tuple(each.name for each in kafka.topics)
     given = KafkaSettings(bootstrap_servers=kafka.servers(), topics=topics, security=kafka.security())
 
     def look() -> Iterator[Check]:
-        for topic in kafka.topics:
-            mapping_of(topic, in_force)
         looker = KafkaLooker(given)
         began = time.monotonic()
         try:
@@ -283,6 +283,11 @@ def _kafka(in_force: Settings) -> Iterator[Check]:
             else:
                 yield Check(name=f"topic {name}", health=Health.OK, found=f"{len(found['partitions'])} partitions")
 
+    try:
+        check_topics(in_force)
+    except ConfigError as fault:
+        yield Check(name="kafka", health=Health.FAIL, found=str(fault), advice="correct it: the daemon does not start")
+        return
     yield from _tried("kafka", look, "check ROLLWATCH_KAFKA__BOOTSTRAP_SERVERS, security settings, and the network")
 
 

@@ -71,15 +71,19 @@ def gate(
 
 
 def token() -> str | None:
-    """Return the token of the environment. Raises `ConfigError` where its file cannot be read."""
-    value = os.environ.get("ROLLWATCH_TOKEN")
+    """Return the token of the environment. Raises `ConfigError` where its file cannot be read, or it is no token."""
+    name, value = "ROLLWATCH_TOKEN", os.environ.get("ROLLWATCH_TOKEN")
     file = os.environ.get("ROLLWATCH_TOKEN_FILE")
-    if value or not file:
-        return value.strip() if value else None
-    try:
-        return Path(file).read_text("utf-8").strip() or None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"ROLLWATCH_TOKEN_FILE: cannot read {file}: {type(error).__name__}") from error
+    if not value and file:
+        name = "ROLLWATCH_TOKEN_FILE"
+        try:
+            value = Path(file).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{name}: cannot read {file}: {type(error).__name__}") from error
+    found = value.strip() if value else ""
+    if not (found.isascii() and found.isprintable()):
+        raise ConfigError(f"{name}: expected one line of printable characters, as `rollwatch token create` prints it")
+    return found or None
 
 
 def judge(answer: Answer, rollover: str) -> Verdict:
@@ -118,8 +122,11 @@ def show(found: Verdict, *, as_json: bool) -> None:
 
 def lines(decision: Mapping[str, Any]) -> list[str]:
     """Return a decision as a person reads it. Names of callers come from logs and are made harmless."""
-    versions = f"v{decision['from_version']} -> v{decision['to_version']}"
-    shown = [f"{decision['decision']}  {decision['rollover']}: {decision['key']} {versions}"]
+    # without a database nobody knows of which key it is
+    versions = (
+        f": {decision['key']} v{decision['from_version']} -> v{decision['to_version']}" if decision["key"] else ""
+    )
+    shown = [f"{decision['decision']}  {decision['rollover']}{versions}"]
     marks = {"pass": "ok  ", "fail": "FAIL", "unknown": "??  "}
     for clause in decision["clauses"]:
         mark = marks.get(clause["status"], clause["status"])

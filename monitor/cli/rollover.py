@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from monitor.cli import EXIT_NEGATIVE, EXIT_UNKNOWN
-from monitor.cli.common import AsJson, By, emit, now_ms, opened_store, say, settings, show_table, who
-from monitor.core.instants import SECOND_MS, parse_rfc3339, rfc3339
+from monitor.cli.common import AsJson, By, emit, now_ms, opened_store, say, settings, who
+from monitor.cli.rollovers_shown import list_, show
+from monitor.core.instants import SECOND_MS, parse_rfc3339
 
 if TYPE_CHECKING:
     from monitor.config import Settings
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from monitor.ports import Snapshot
 
 app = typer.Typer(no_args_is_help=True, help="Rollovers: moving a key from one version to another.")
+app.command("list")(list_)
+app.command()(show)
 
 Rollover = Annotated[str, typer.Argument(help="The rollover's id.")]
 Reason = Annotated[str | None, typer.Option(help="Why; kept in the ledger.")]
@@ -103,61 +106,6 @@ def _policy(given: list[str]) -> tuple[tuple[str, object], ...]:
     return tuple((name, tuple(raw) if isinstance(raw, list) else raw) for name, raw in sorted(read.items()))
 
 
-@app.command("list")
-def list_(as_json: AsJson = False) -> None:
-    """Show all rollovers: where each stands, and its latest verdict."""
-    from monitor.api import shapes  # noqa: PLC0415 - start-up time
-
-    with opened_store() as store, store.snapshot() as snapshot:
-        states, evaluations = snapshot.states(now_ms()), snapshot.evaluations()
-    rows = [shapes.rollover(state, evaluations.get(name)) for name, state in sorted(states.items())]
-    if as_json:
-        emit({"rollovers": rows})
-        return
-    show_table(
-        ["Rollover", "Key", "Versions", "State", "Decision", "Deadline"],
-        [
-            [
-                each["id"],
-                each["key"],
-                f"v{each['from_version']} -> v{each['to_version']}",
-                each["state"],
-                each["decision"],
-                each["deadline"],
-            ]
-            for each in rows
-        ],
-        empty="no rollovers yet: `rollwatch rollover start`, or `rollwatch keys import keys.yaml`",
-    )
-
-
-@app.command()
-def show(rollover: Rollover, as_json: AsJson = False) -> None:
-    """Show one rollover with its verdict as the watch loop last saw it.
-
-    $ rollwatch rollover show billing-2026-05
-    """
-    from monitor.api import shapes  # noqa: PLC0415 - start-up time
-    from monitor.cli.gate import lines  # noqa: PLC0415
-
-    with opened_store() as store, store.snapshot() as snapshot:
-        state = snapshot.state(rollover, now_ms())
-        evaluation = snapshot.evaluation(rollover)
-    row = shapes.rollover(state, evaluation)
-    if as_json:
-        emit(row | {"latest": None if evaluation is None else dict(evaluation.body)})
-        return
-    for name in ("id", "key", "from_version", "to_version", "state", "since", "by", "reason", "deadline", "retired_at"):
-        if row[name] is not None:
-            typer.echo(f"{name.replace('_', ' ')}: {row[name]}")
-    if evaluation is None:
-        say("not evaluated yet: is `rollwatch run` under way?")
-        return
-    typer.echo(f"evaluated at: {rfc3339(evaluation.evaluated_at_ms)}")
-    for line in lines(evaluation.body):
-        typer.echo(line)
-
-
 def _step(rollover: str, what: Action, *, by: str | None, reason: str | None, as_json: bool) -> None:
     from monitor.control import steps  # noqa: PLC0415 - start-up time
 
@@ -221,7 +169,10 @@ def brownout(  # noqa: PLR0917 - passed by name
 
 @app.command()
 def freeze(rollover: Rollover, reason: Reason = None, by: By = None, as_json: AsJson = False) -> None:
-    """Allow no new caller of the old version any more: one that appears is a security matter."""
+    """Allow no new caller of the old version any more: one that appears is a security matter.
+
+    $ rollwatch rollover freeze billing-2026-05 --reason "last week of the overlap"
+    """
     from monitor.control.steps import Action  # noqa: PLC0415 - start-up time
 
     _step(rollover, Action.FREEZE, by=by, reason=reason, as_json=as_json)
@@ -229,7 +180,10 @@ def freeze(rollover: Rollover, reason: Reason = None, by: By = None, as_json: As
 
 @app.command()
 def disable(rollover: Rollover, reason: Reason = None, by: By = None, as_json: AsJson = False) -> None:
-    """Note that the old version is switched off at the gateways, and can be switched on again (`enable`)."""
+    """Note that the old version is switched off at the gateways, and can be switched on again (`enable`).
+
+    $ rollwatch rollover disable billing-2026-05 --reason "switched off at edge-1 and edge-2"
+    """
     from monitor.control.steps import Action  # noqa: PLC0415 - start-up time
 
     _step(rollover, Action.DISABLE, by=by, reason=reason, as_json=as_json)
@@ -237,7 +191,10 @@ def disable(rollover: Rollover, reason: Reason = None, by: By = None, as_json: A
 
 @app.command()
 def enable(rollover: Rollover, reason: Reason = None, by: By = None, as_json: AsJson = False) -> None:
-    """Note that the old version is switched on again."""
+    """Note that the old version is switched on again.
+
+    $ rollwatch rollover enable billing-2026-05 --reason "globex could not move in time"
+    """
     from monitor.control.steps import Action  # noqa: PLC0415 - start-up time
 
     _step(rollover, Action.ENABLE, by=by, reason=reason, as_json=as_json)
@@ -245,7 +202,10 @@ def enable(rollover: Rollover, reason: Reason = None, by: By = None, as_json: As
 
 @app.command()
 def rollback(rollover: Rollover, reason: Reason = None, by: By = None, as_json: AsJson = False) -> None:
-    """Give the rollover up: callers go back to the old version."""
+    """Give the rollover up: callers go back to the old version.
+
+    $ rollwatch rollover rollback billing-2026-05 --reason "v2 lacks the scope orders:write"
+    """
     from monitor.control.steps import Action  # noqa: PLC0415 - start-up time
 
     _step(rollover, Action.ROLLBACK, by=by, reason=reason, as_json=as_json)
@@ -253,7 +213,10 @@ def rollback(rollover: Rollover, reason: Reason = None, by: By = None, as_json: 
 
 @app.command()
 def complete(rollover: Rollover, reason: Reason = None, by: By = None, as_json: AsJson = False) -> None:
-    """Close a retired rollover: it is no longer watched."""
+    """Close a retired rollover: it is no longer watched.
+
+    $ rollwatch rollover complete billing-2026-05
+    """
     from monitor.control.steps import Action  # noqa: PLC0415 - start-up time
 
     _step(rollover, Action.COMPLETE, by=by, reason=reason, as_json=as_json)
@@ -389,7 +352,10 @@ def pin(
 
 @app.command()
 def unpin(rollover: Rollover, reason: NeededReason, version: Version = None, by: By = None) -> None:
-    """Take all pins off the rollover's old version."""
+    """Take all pins off the rollover's old version.
+
+    $ rollwatch rollover unpin billing-2026-05 --reason "the migration is done"
+    """
     with _writing() as (snapshot, _):
         found = snapshot.state(rollover, now_ms()).rollover
         chosen = found.from_version if version is None else version

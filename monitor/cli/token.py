@@ -36,7 +36,10 @@ def create(
 
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """Show the tokens: names and scopes, never themselves."""
+    """Show the tokens: names and scopes, never themselves.
+
+    $ rollwatch token list
+    """
     with opened_store() as store:
         found = store.tokens()
     rows = [
@@ -60,7 +63,10 @@ def list_(as_json: AsJson = False) -> None:
 
 @app.command()
 def revoke(name: Annotated[str, typer.Argument(help="Its name.")]) -> None:
-    """Revoke a token; the next request with it is refused."""
+    """Revoke a token; the next request with it is refused.
+
+    $ rollwatch token revoke deploy
+    """
     with opened_store() as store:
         store.revoke_token(name, now_ms=now_ms())
     say(f"token {name!r} is revoked")

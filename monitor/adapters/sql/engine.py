@@ -47,7 +47,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         """Prepare the engine. Raises `ConfigError` for a URL of another database."""
-        parsed = _parsed(url)
+        parsed = parsed_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self.engine: Engine = _sqlite(parsed) if self.is_sqlite else _postgres(parsed)
         self._shown = parsed.render_as_string(hide_password=True)
@@ -143,7 +143,8 @@ def _without_values(state: str, said: str) -> str:
     return "a value that the column cannot hold" if state.startswith("22") else said
 
 
-def _parsed(url: str) -> URL:
+def parsed_url(url: str) -> URL:
+    """Return what a URL says, without connecting. Raises `ConfigError` for one that is no store's."""
     try:
         parsed = make_url(url.replace("postgres://", "postgresql://", 1) if url.startswith("postgres://") else url)
     except sa_exc.ArgumentError as error:

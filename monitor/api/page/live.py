@@ -13,8 +13,8 @@ from monitor.errors import RollwatchError
 
 log = structlog.get_logger()
 
-_LOOK_SECONDS = 2.0
-_HEARTBEAT_LOOKS = 10
+_LOOK_SECONDS = 3.0
+_HEARTBEAT_LOOKS = 7
 
 
 class Ticker:

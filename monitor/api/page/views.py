@@ -15,6 +15,7 @@ from monitor.core.decision import CallerState
 from monitor.core.evidence import CallerRecord
 from monitor.core.instants import DAY_MS, SECOND_MS, format_duration
 from monitor.core.registry import Rollover
+from monitor.core.rollover import STEPS, Lifecycle
 from monitor.core.untrusted import harmless
 from monitor.ports import (
     AuditEntry,
@@ -179,10 +180,10 @@ def rollover(store: PageStore, id_: str, *, now_ms: int, stale_after_ms: int, mo
         now_ms=now_ms,
         stale=_stale(evaluation, now_ms, stale_after_ms),
     )
-    callers = sorted(
-        (each for each in store.caller_rows(key) if each.version == stands.rollover.from_version), key=_caller_order
-    )
     old = registry.key_by_name[key].version(stands.rollover.from_version) if key in registry.key_by_name else None
+    credentials = frozenset(old.credentials if old else ())
+    theirs = [each for each in records if each.credential in credentials]
+    callers = sorted(store.caller_rows(key, known=theirs), key=_caller_order)
     shown = {(each.client, each.source) for each in callers[:most_callers]}
     drained = drain(store, stands, incidents, history, now_ms)
     blockers = evaluation.body.get("blockers") if evaluation else None
@@ -199,7 +200,7 @@ def rollover(store: PageStore, id_: str, *, now_ms: int, stale_after_ms: int, mo
         callers=callers[:most_callers],
         callers_hidden=max(len(callers) - most_callers, 0),
         expected=_expected(blockers),
-        rhythms=_rhythms(records, frozenset(old.credentials if old else ()), shown, now_ms),
+        rhythms=_rhythms(theirs, shown, now_ms),
         incidents=incidents,
         propagation=[each for each in store.propagation(key) if each.version == stands.rollover.to_version],
         history=history[:_SHOWN_HISTORY],
@@ -233,7 +234,7 @@ def _row(
         versions=f"v{rollover_.from_version} \u2192 v{rollover_.to_version}",
         state=stands.state,
         verdict=verdict,
-        why=_why(evaluation, blockers, now_ms, stale=stale),
+        why=_why(stands, evaluation, blockers, now_ms, stale=stale),
         more=0 if stale else max(len(blockers) - 1, 0),
         need=need,
         rank=rank,
@@ -270,8 +271,17 @@ def _need(  # noqa: PLR0911 - one return a case, the most urgent first
     return {"stalled": (5, "nothing moves"), "waiting": (6, "waiting")}.get(str(eta_state), (6, "moving"))
 
 
-def _why(evaluation: Evaluation | None, blockers: Sequence[Mapping[str, Any]], now_ms: int, *, stale: bool) -> str:
+def _why(
+    stands: RolloverState,
+    evaluation: Evaluation | None,
+    blockers: Sequence[Mapping[str, Any]],
+    now_ms: int,
+    *,
+    stale: bool,
+) -> str:
     """Return the one reason that a person should hear first."""
+    if not STEPS[Lifecycle(stands.state)]:
+        return f"{stands.state.replace('_', ' ')}: it is not decided about any more"
     if evaluation is None:
         return "the first look at it is under way"
     if stale:
@@ -301,15 +311,13 @@ def _caller_order(row: CallerRow) -> tuple[int, int]:
     return (0 if row.state in _HOLDING or row.state is None else 1, -(row.last_success_ms or 0))
 
 
-def _rhythms(
-    records: Sequence[CallerRecord], old: frozenset[str], shown: AbstractSet[Name], now_ms: int
-) -> dict[Name, list[float]]:
+def _rhythms(records: Sequence[CallerRecord], shown: AbstractSet[Name], now_ms: int) -> dict[Name, list[float]]:
     """Return each caller's uses of the old version by day, the last `_STRIP_DAYS` of them, today last."""
     last = now_ms // DAY_MS
     found: dict[Name, list[float]] = {}
     for record in records:
         name = (record.client, record.source)
-        if record.credential not in old or name not in shown:
+        if name not in shown:
             continue
         days = found.setdefault(name, [0.0] * _STRIP_DAYS)
         for day in record.activity.since(last - _STRIP_DAYS + 1):

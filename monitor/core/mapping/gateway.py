@@ -21,6 +21,7 @@ from monitor.core.mapping.spec import Spec
 from monitor.core.mapping.times import time_ms
 
 _PORT = re.compile(r"^\[?([0-9A-Fa-f:.]+?)\]?(?::\d+)?$")
+_METHOD = re.compile(r"^[A-Z]+ (?=/\S*$)")
 _AGENT = re.compile(r"^[^\s/(]+")
 _IPV4, _NETWORK_V4, _NETWORK_V6 = 4, 24, 48
 _HEADERS = "\0headers"
@@ -134,7 +135,7 @@ class GatewayMapping:
             client=fixed.get("client") or scrub(client),
             source=fixed.get("source") or scrub(self._source_of(record)),
             region=fixed.get("region") or scrub(texts["region"](record)) or self._region,
-            route=clean_route(clean(texts["route"](record))),
+            route=_path_of(clean(texts["route"](record))),
             method=scrub(texts["method"](record)),
             status=status,
             event_id=scrub(texts["event_id"](record)),
@@ -158,6 +159,11 @@ class GatewayMapping:
     def _source_of(self, record: dict[str, Any]) -> str | None:
         parts = [part for getters, form in self._source if (part := _source_part(getters, form, record)) is not None]
         return " ".join(parts) if parts else None
+
+
+def _path_of(route: str | None) -> str | None:
+    """Return the path of a route; AWS's HTTP APIs write `GET /orders`."""
+    return clean_route(route if route is None else _METHOD.sub("", route.strip()))
 
 
 def _source_part(getters: list[Getter], form: str, record: dict[str, Any]) -> str | None:

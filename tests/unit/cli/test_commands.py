@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 import sqlite3
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 
 from monitor import cli
 from monitor.cli import app
-from monitor.errors import RollwatchError
+from monitor.errors import ConfigError, RollwatchError
 
 KEYS = """
 keys:
@@ -166,12 +167,34 @@ def test_a_partition_is_named_by_topic_and_number(env: dict[str, str], partition
     assert run(env, "ingest", "resume", partition, "--reason", "mended").exit_code == 2
 
 
-def test_every_command_of_the_table_teaches_with_its_help() -> None:
+def test_every_command_teaches_with_an_example_in_its_help() -> None:
     group = cli.LazyGroup(name="rollwatch", commands={})
-    for name in group.list_commands(None):
-        done = run({}, name, "--help")
-        assert done.exit_code == 0, name
+    waiting = [(name,) for name in group.list_commands(None)]
+    while waiting:
+        words = waiting.pop()
+        done = run({"COLUMNS": "200"}, *words, "--help")
+        assert done.exit_code == 0, words
         assert "Usage" in done.stdout
+        inside = re.findall(r"^│ ([a-z][a-z-]+) ", done.stdout.partition("─ Commands")[2], re.MULTILINE)
+        waiting += [(*words, each) for each in inside]
+        assert inside or f"rollwatch {' '.join(words)}" in done.stdout.partition("Usage")[2].partition("\n")[2], words
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"ROLLWATCH_KAFKA__TOPICS": "gw=kongg"}, "no preset 'kongg'"),
+        ({"ROLLWATCH_KAFKA__TOPICS": "gw=./no-such.yaml"}, "no-such.yaml"),
+        ({"ROLLWATCH_STORE__URL": "mysql://u:secret@h/db"}, "SQLite or PostgreSQL"),
+        ({"ROLLWATCH_STORE__URL": "secret"}, "cannot be read"),
+    ],
+    ids=str,
+)
+def test_a_check_refuses_what_the_daemon_would_refuse(env: dict[str, str], change: dict[str, str], says: str) -> None:
+    refused = run(env | change, "config", "check").exception
+    assert isinstance(refused, ConfigError)
+    assert says in str(refused)
+    assert "secret" not in str(refused)
 
 
 @pytest.mark.parametrize(

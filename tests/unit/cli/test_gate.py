@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from monitor.cli import app
 from monitor.control.unknown import unknown_body
+from monitor.errors import RollwatchError
 
 GO = dict(unknown_body("billing", registry=None, region=None, why="-", now_ms=0)) | {"decision": "GO", "blockers": []}
 NO_GO = GO | {"decision": "NO_GO", "blockers": [{"clause": "C7", "caller": {"client": "acme\x1b[2J", "source": None}}]}
@@ -151,6 +152,16 @@ def test_the_token_comes_from_the_environment_or_a_file(serve: Callable[..., Scr
     gate(server.url, ROLLWATCH_TOKEN_FILE=str(file))
     gate(server.url)
     assert [token for _, token in server.asked] == ["Bearer rwt_direct", "Bearer rwt_from_file", None]
+
+
+@pytest.mark.parametrize("secret", ["rwt_one\nrwt_two", "rwt_\x1b", "rwt_\u00e9"])
+def test_what_cannot_be_a_token_is_usage_and_not_repeated(secret: str, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(secret)
+    for env in ({"ROLLWATCH_TOKEN": secret}, {"ROLLWATCH_TOKEN_FILE": str(file)}):
+        done = gate("http://127.0.0.1:1", **env)
+        assert done.exit_code == 2 or isinstance(done.exception, RollwatchError)
+        assert "rwt_" not in f"{done.stderr}{done.exception}"
 
 
 def test_the_rollover_and_the_region_are_quoted(serve: Callable[..., Scripted]) -> None:

@@ -85,3 +85,19 @@ def test_a_line_that_is_no_record_is_rejected_for_what_it_is(line: str, reason: 
     (reject,) = compile_mapping("kong", pepper=PEPPER, gateway="topic").map_value(value, None)
     assert not isinstance(reject, AuthEvent)
     assert reject.reason == reason
+
+
+def test_a_route_key_of_an_http_api_is_a_path() -> None:
+    record = {
+        "requestId": "r",
+        "requestTime": "28/May/2026:20:26:39 +0000",
+        "httpMethod": "GET",
+        "routeKey": "GET /orders",
+        "status": "200",
+    }
+    for key, route in (("GET /orders", "/orders"), ("ANY /v1/{proxy+}", "/v1/{proxy+}"), ("$default", "$default")):
+        (made,) = compile_mapping("aws_apigw", pepper=b"p", gateway="g").map_value(
+            json.dumps(record | {"routeKey": key}).encode(), None
+        )
+        assert isinstance(made, AuthEvent)
+        assert made.route == route
