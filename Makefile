@@ -21,7 +21,7 @@ $(VENV)/dev.stamp: $(VENV)/run.stamp requirements/dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	@touch $@
 
-.PHONY: help demo demo-kafka dashboards screenshots test test-fast lint types fmt bench lock faults
+.PHONY: help demo demo-kafka dashboards screenshots test test-fast lint types fmt bench bench-detectors lock faults
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
@@ -64,5 +64,11 @@ lock: $(BIN)/uv ## renew the locked, hashed requirements
 faults: $(VENV)/dev.stamp ## kill -9 two hundred times, and everything else that the world does to a worker
 	ROLLWATCH_TEST_KILLS=200 $(BIN)/python -m pytest tests/e2e/test_faults.py tests/e2e/test_changed_topics.py --timeout=1800
 
-bench: $(VENV)/dev.stamp ## events a CPU second from a real Kafka into the store, beside the usual ways
+bench: $(VENV)/dev.stamp ## what ingest (beside the usual ways), decisions, pages and panels cost; half an hour
 	$(BIN)/python benchmarks/ingest.py
+	$(BIN)/python benchmarks/decisions.py
+	$(BIN)/python benchmarks/pages.py
+	$(BIN)/python benchmarks/dashboards.py
+
+bench-detectors: $(VENV)/dev.stamp ## our detector beside usual tools, on simulated fleets that trained nobody
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/detectors.py --seeds report --fleets 2 --keys 100 --days 9 --busiest 0.6
