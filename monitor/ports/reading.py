@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from monitor.core.evidence import GatewayLiveness, PartitionStatus
+from monitor.core.evidence import CallerRecord, GatewayLiveness, PartitionStatus
 from monitor.core.windows import CallerGatewayKey, FailureKey, Span, UsageKey
 from monitor.ports.outbox import Incident
 from monitor.ports.sources import Partition
@@ -106,8 +106,8 @@ class ReadStore(Protocol):
         """
         ...
 
-    def caller_rows(self, key: str) -> Sequence[CallerRow]:
-        """Return the callers of every version of a key."""
+    def caller_rows(self, key: str, *, known: Sequence[CallerRecord] | None = None) -> Sequence[CallerRow]:
+        """Return the callers of every version of a key; of `known` alone, where a snapshot has read them already."""
         ...
 
     def propagation(self, key: str) -> Sequence[Propagation]:

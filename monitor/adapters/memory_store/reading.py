@@ -71,14 +71,16 @@ class ReadingSide:
                 if span.last_ms >= since_ms
             ]
 
-    def caller_rows(self, key: str) -> Sequence[CallerRow]:
-        """Return the callers of every version of a key."""
+    def caller_rows(self, key: str, *, known: Sequence[CallerRecord] | None = None) -> Sequence[CallerRow]:
+        """Return the callers of every version of a key; of `known` alone, where a snapshot has read them already."""
         rows: list[CallerRow] = []
         with self._open() as contents:
-            known = contents.registered.registry().key_by_name.get(key)
-            for version in () if known is None else known.versions:
+            owner = contents.registered.registry().key_by_name.get(key)
+            for version in () if owner is None else owner.versions:
                 grouped: dict[tuple[str | None, str | None], list[CallerRecord]] = {}
-                for record in contents.counts.callers_of(version.credentials):
+                for record in contents.counts.callers_of(version.credentials) if known is None else known:
+                    if record.credential not in version.credentials:
+                        continue
                     grouped.setdefault((record.client, record.source), []).append(record)
                 for (client, source), records in sorted(grouped.items(), key=lambda each: _sortable(each[0])):
                     state = contents.states.get((key, version.version, client, source))

@@ -127,11 +127,11 @@ class ReadingSide:
                 for row in connection.execute(query.order_by(table.last_ms, table.digest))
             ]
 
-    def caller_rows(self, key: str) -> Sequence[CallerRow]:
-        """Return the callers of every version of a key."""
+    def caller_rows(self, key: str, *, known: Sequence[CallerRecord] | None = None) -> Sequence[CallerRow]:
+        """Return the callers of every version of a key; of `known` alone, where a snapshot has read them already."""
         states = records.caller_states.c
         with self._db.reading() as connection:
-            callers = callers_of_keys(connection, [key])[key]
+            callers = callers_of_keys(connection, [key])[key] if known is None else known
             of_key = select(_CREDENTIALS.credential, _CREDENTIALS.version).where(_CREDENTIALS.key == key)
             versions = {row.credential: row.version for row in connection.execute(of_key)}
             state_of = {
@@ -140,7 +140,8 @@ class ReadingSide:
             }
         grouped: dict[tuple[int, str | None, str | None], list[CallerRecord]] = {}
         for record in callers:
-            grouped.setdefault((versions[record.credential], record.client, record.source), []).append(record)
+            if record.credential in versions:
+                grouped.setdefault((versions[record.credential], record.client, record.source), []).append(record)
         return [
             _caller_row(
                 key, version, grouped[version, client, source], state_of.get(digest(key, version, client, source))
