@@ -7,7 +7,7 @@ from monitor.core.events import Outcome, Reason
 from monitor.core.instants import DAY_MS, HOUR_MS, MINUTE_MS
 from monitor.core.windows import CallerGatewayKey, FailureKey, UsageKey
 from monitor.ports import Partition, Propagation, Store, UsagePoint
-from tests.contract.store.factories import NEW, OLD, T0, Feed, event, failure, incident, key, registered
+from tests.contract.store.factories import NEW, OLD, T0, Feed, event, failure, incident, key, registered, rollover
 
 
 def test_a_series_sums_versions_by_outcome_and_region_in_steps(store: Store) -> None:
@@ -100,6 +100,17 @@ def test_a_caller_of_a_version_is_one_row_over_its_credentials_and_regions(store
     assert (new.first_success_ms, new.last_failure_ms, new.successes, new.failures) == (None, T0 + 9, 0, 1)
     assert (new.longest_gap_seconds, new.state) == (None, None)
     assert not store.caller_rows("nope")
+
+
+def test_callers_that_a_snapshot_has_read_make_the_same_rows(store: Store) -> None:
+    registered(store, rollovers=(rollover(started_at_ms=T0),))
+    Feed(store).flush([event(T0), event(T0 + DAY_MS), event(T0 + 2 * DAY_MS, credential=NEW), failure(T0 + 5)])
+    with store.snapshot() as snapshot:
+        read = snapshot.key(rollover().id, T0).callers
+    rows = store.caller_rows("billing-api")
+    assert store.caller_rows("billing-api", known=read) == rows
+    old = [each for each in read if each.credential == OLD]
+    assert store.caller_rows("billing-api", known=old) == [each for each in rows if each.version == 1]
 
 
 def test_the_longest_gap_is_right_whatever_the_order_of_arrival(store: Store) -> None:
