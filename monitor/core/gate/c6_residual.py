@@ -46,7 +46,8 @@ def _trouble(look: Look, total: int, uses: list[tuple[int, Entry]]) -> Trouble:
     most = sorted(uses, key=lambda each: -each[0])
     named = ", ".join(f"{entry.standing.name} ({count})" for count, entry in most[:_NAMED])
     more = f" and {len(uses) - _NAMED} more" if len(uses) > _NAMED else ""
-    last = max(_last(entry) for _, entry in uses)
+    # a late record arrives long after the use: people look for the use in their logs
+    last = max(entry.standing.profile.last_used_ms for _, entry in uses)
     quiet = look.policy.quiet_window_ms + 1
     clears = max(min(_last(entry) + quiet, entry.standing.clears_at_ms or FOREVER_MS) for _, entry in uses)
     only = most[0][1].standing if len(uses) == 1 else None
