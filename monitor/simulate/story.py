@@ -144,7 +144,7 @@ class Story:
                 self.add(at, new, caller, gateway=gateway, reason=new_reason)
         return on_old
 
-    def heartbeat(self, gateways: Iterable[str], *, gap_ms: int = 4 * MINUTE_MS, from_ms: int | None = None) -> None:
+    def heartbeat(self, gateways: Iterable[str], *, gap_ms: int = 8 * MINUTE_MS, from_ms: int | None = None) -> None:
         """Let each gateway be heard all the time, by another key's traffic."""
         for gateway in gateways:
             at = self.begin_ms if from_ms is None else from_ms
