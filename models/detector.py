@@ -5,6 +5,7 @@ Use: `register` the registry's facts, `observe` each minute's rows, `train` once
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,11 +15,11 @@ import numpy as np
 import sklearn
 from numpy.typing import NDArray
 
-from models.calibration import HealthyPeaks, PeakBook, Thresholds, calibrate
+from models.calibration import PeakBook, Thresholds, calibrate
 from models.causes import Cause, Surroundings, Verdict, judge
-from models.doubts import everybody_fails, threshold_of
 from models.episodes import CLOSE_AFTER_MINUTES, Action, Alert, Episode, Episodes, FeatureShare, Finding
-from models.features import NAMES
+from models.features import INDEX, NAMES
+from models.history import CREDENTIAL, ERROR, FORBIDDEN, LIMITED, MALFORMED
 from models.observations import KeyFacts, UsageRow, epoch_seconds, from_epoch
 from models.reranker import Reranker
 from models.scopes import Scope
@@ -32,6 +33,12 @@ from models.wording import sentence, severity
 _HOUR = 60
 _DAY = 24 * _HOUR
 _MAX_HISTORY_ROWS = 20_000
+_MANY, _MOST, _FEW_KEYS, _TEN_MINUTES = math.log1p(3), 0.5, math.log1p(2), math.log1p(10)
+"""Of `_everybody_fails`; counts and minutes are kept as log1p."""
+_NO_REFUSAL = frozenset({LIMITED, MALFORMED, ERROR})
+"""Requests without service for which no key was refused: mostly quotas, clients' bugs and outages."""
+_DOUBT = 0.8
+"""Log odds by which such trouble, and refusals of a retired version, must be surer to be a rollover's."""
 _FAILING_SHARE = 0.2
 """Of rollovers, at the most: one in eight fails, and a history that nobody labelled must not deafen the detector."""
 _DEAF = Thresholds(rollover=0.8, rest=0.85, expected=5.0)
@@ -90,6 +97,27 @@ class Training:
         }
 
 
+def _stricter(threshold: float) -> float:
+    odds = threshold / max(1e-9, 1.0 - threshold) * math.exp(_DOUBT)
+    return odds / (1.0 + odds)
+
+
+def _everybody_fails(candidate: Candidate) -> bool:
+    """Tell whether a version that worked fails for most of its callers, at this key alone, for ten minutes and more.
+
+    Outside of rollovers the re-ranker knows only benign trouble: it has never seen one that is not.
+    """
+    row = candidate.features
+    return (
+        candidate.evidence.kind in {CREDENTIAL, FORBIDDEN}
+        and row[INDEX["fresh_callers"]] >= _MANY
+        and row[INDEX["failing_share_of_callers"]] >= _MOST
+        and row[INDEX["fail_share_1h"]] >= _MOST
+        and row[INDEX["keys_failing"]] <= _FEW_KEYS
+        and row[INDEX["lead_minutes"]] >= _TEN_MINUTES
+    )
+
+
 class _Past(NamedTuple):
     """A look of the history. What was flagged is not learnt from, but thresholds must know of it."""
 
@@ -107,18 +135,8 @@ class Detector:
     not learnt. Does not promise alerts before `readiness(now).ready`: until then a calibrated baseline stands in.
     """
 
-    def __init__(
-        self,
-        *,
-        reranker: Reranker | None,
-        options: DetectorOptions | None = None,
-        healthy: HealthyPeaks | None = None,
-    ) -> None:
-        """Start with no history. `reranker` None runs on the forest alone (the label-free fallback).
-
-        `healthy` calibrates that forest until the fleet's own rollovers do; without it, it exceeds its budget.
-        """
-        self._healthy = healthy
+    def __init__(self, *, reranker: Reranker | None, options: DetectorOptions | None = None) -> None:
+        """Start with no history. `reranker` None runs on the forest alone (the label-free fallback)."""
         self.options = options or DetectorOptions()
         self.state = FleetState()
         self.episodes = Episodes()
@@ -231,10 +249,13 @@ class Detector:
         self, candidate: Candidate, score: float, scorer: Scorer, thresholds: Thresholds, now: datetime, *, speak: bool
     ) -> list[Alert]:
         key, version, minute = candidate.key, candidate.version, candidate.minute
-        threshold = threshold_of(candidate, thresholds, doubting=scorer is self.reranker)
+        threshold = thresholds.rollover if candidate.in_rollover else thresholds.rest
+        left = candidate.life.role == "from" and candidate.life.retired is not None
+        if scorer is self.reranker and (left or candidate.evidence.kind in _NO_REFUSAL):
+            threshold = _stricter(threshold)
         if (key, version) not in self.episodes.open:
             self._peaks.add(key, minute, score, in_rollover=candidate.in_rollover)
-        if everybody_fails(candidate):
+        if not candidate.in_rollover and _everybody_fails(candidate):
             score = max(score, threshold)
         if not self.episodes.wants(key, version, score, threshold):
             self._remember(candidate)
@@ -325,11 +346,7 @@ class Detector:
             if not self.forest.ready:
                 return None
             return calibrate(
-                self._rescored().peaks(),
-                key_days=key_days,
-                budget=self.options.budget,
-                floor=self._floor(),
-                faults=faults,
+                self._rescored().peaks(), key_days=key_days, budget=self.options.budget, floor=_ALONE, faults=faults
             )
         return calibrate(
             self._peaks.peaks(),
@@ -339,13 +356,6 @@ class Detector:
             cap=_DEAF,
             faults=faults,
         )
-
-    def _floor(self) -> Thresholds:
-        """Return the forest's thresholds on simulated fleets: this one's history may hold no rollover yet."""
-        if self._healthy is None:
-            return _ALONE
-        peaks = self._healthy.peaks(self.forest.score(self._healthy.rows))
-        return calibrate(peaks, key_days=self._healthy.key_days, budget=self.options.budget, floor=_ALONE)
 
     def _history_minutes(self, minute: int) -> int:
         return 0 if self.state.first_minute is None else max(0, minute + 1 - self.state.first_minute)

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from models.artifact import ArtifactError, ArtifactReason, load, save
-from models.calibration import HealthyPeaks, Thresholds
+from models.calibration import Thresholds
 from models.episodes import FeatureShare
-from models.features import FOREST_COLUMNS, NAMES
+from models.features import NAMES
 from models.scorers import Scores, checked
 from models.trees import Matrix, TreeTable, stack
 
@@ -66,14 +66,9 @@ class Reranker:
         budgets: Sequence[BudgetPoint],
         reference: Matrix,
         causes: CauseTrees | None = None,
-        healthy: HealthyPeaks | None = None,
     ) -> None:
-        """Take trees in log odds, the base log odds, the budget curve, healthy simulated rows, and trees of causes.
-
-        `healthy` is not for the re-ranker: it calibrates the forest where that stands alone.
-        """
+        """Take trees in log odds, the base log odds, the budget curve, healthy simulated rows, and trees of causes."""
         self.causes = causes
-        self.healthy = healthy
         self.table = table
         self.base = base
         self.budgets = tuple(sorted(budgets, key=lambda b: b.false_episodes))
@@ -166,10 +161,6 @@ def save_reranker(path: Path, model: Reranker, *, notes: dict[str, object]) -> s
         "causes": [],
         "notes": notes,
     }
-    if model.healthy is not None:
-        arrays["healthy"] = model.healthy.rows[:, FOREST_COLUMNS].astype(np.float32)
-        arrays["healthy_in_rollover"] = model.healthy.in_rollover.astype(np.int16)
-        header["healthy_key_days"] = model.healthy.key_days
     if model.causes is not None:
         parts = zip(model.causes.names, model.causes.bases, model.causes.tables, strict=True)
         header["causes"] = [[name, base, table.depth] for name, base, table in parts]
@@ -203,16 +194,7 @@ def load_reranker(path: Path) -> Reranker:
         budgets=budgets,
         reference=arrays["reference"].astype(np.float64),
         causes=trees if causes else None,
-        healthy=_healthy(arrays, header.get("healthy_key_days")),
     )
-
-
-def _healthy(arrays: Mapping[str, Any], key_days: object) -> HealthyPeaks | None:
-    if not isinstance(key_days, float):
-        return None
-    rows = np.zeros((len(arrays["healthy"]), len(NAMES)))
-    rows[:, FOREST_COLUMNS] = arrays["healthy"]
-    return HealthyPeaks(rows=rows, in_rollover=arrays["healthy_in_rollover"].astype(bool), key_days=key_days)
 
 
 @lru_cache(maxsize=1)

@@ -7,12 +7,12 @@ caller x gateway since the trouble began, so that structure decides where gatewa
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from models.breakdown import Evidence
-from models.history import BIN_MINUTES, NAMELESS, CallerKey, KeyPast, RecentFailure, VersionPast
+from models.history import BIN_MINUTES, NAMELESS, CallerKey, KeyPast, VersionPast
 
 _INSIDE = ((0.65, 5.0, 0.7), (0.35, 2.0, 4.0))
 """Weights and Beta priors of the share that fails inside: nearly all of it, or a weak part."""
@@ -69,23 +69,14 @@ def _inside(failed: float, ok: float) -> float:
     return top + math.log(sum(math.exp(p - top) for p in parts))
 
 
-def claim(failed: float, ok: float, failed_outside: float, ok_outside: float, choices: int) -> float:
-    """Return the log likelihood that requests fail inside and not outside, less that of so many choices."""
-    return _inside(failed, ok) + _beta_binomial(failed_outside, ok_outside, *_OUTSIDE) - math.log(max(1, choices))
-
-
 def cells(version: VersionPast, evidence: Evidence) -> Cells:
     """Collect what failed and what succeeded since the trouble began."""
     fresh = {c.who for c in evidence.callers if c.runs_before == 0}
     chosen = [f for f in evidence.failures if f.caller in fresh] or list(evidence.failures)
-    return cells_since(version, evidence.failures, min(f.minute for f in chosen))
-
-
-def cells_since(version: VersionPast, failures: Iterable[RecentFailure], onset: int) -> Cells:
-    """Collect the given failures and the version's successes from a minute on."""
+    onset = min(f.minute for f in chosen)
     failed: dict[tuple[CallerKey, str], int] = {}
     capped: dict[tuple[CallerKey, str], int] = {}
-    for f in failures:
+    for f in evidence.failures:
         if f.minute >= onset:
             at = (f.caller, f.gateway)
             failed[at] = failed.get(at, 0) + f.count
@@ -133,7 +124,7 @@ def explanations(
     best: dict[Scope, Explanation] = {}
 
     def offer(scope: Scope, name: str, failed: float, ok: float, *, choices: int, inside: Callable[..., bool]) -> None:
-        fit = claim(failed, ok, total - failed, total_ok - ok, choices)
+        fit = _inside(failed, ok) + _beta_binomial(total - failed, total_ok - ok, *_OUTSIDE) - math.log(max(1, choices))
         if scope not in best or fit > best[scope].fit:
             true = sum(n for (who, g), n in found.failed.items() if inside(who, g))
             asked = true + sum(n for (who, g), n in found.ok.items() if inside(who, g))

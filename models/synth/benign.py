@@ -95,7 +95,7 @@ def bad_deployment(rng: np.random.Generator, plan: KeyPlan, events: Events, at: 
     stop = min(horizon, at + _log_uniform(rng, 3, 180) * 60)
     share = float(rng.uniform(0.2, 1.0))
     reason = str(rng.choice(_CLIENT_REASONS))
-    hit = _hits(rng, events, at, stop, share) & np.isin(events.caller, plan.group(caller))
+    hit = _hits(rng, events, at, stop, share) & (events.caller == caller.index)
     events.reason[hit] = CODE[reason]
     return _retried(rng, events, hit, caller, success=0.2)
 
@@ -131,9 +131,9 @@ def surge(rng: np.random.Generator, plan: KeyPlan, events: Events, at: float, ho
 def onboarding(rng: np.random.Generator, plan: KeyPlan, events: Events, at: float, horizon: float) -> Events:
     """A caller starts to use the key; its first requests may be refused until it is set up."""
     caller = _pick(rng, plan)
-    if caller.group == plan.callers[0].group or at > horizon * 0.8:
+    if caller is plan.callers[0] or at > horizon * 0.8:
         return events
-    events = events.take(~np.isin(events.caller, plan.group(caller)) | (events.at >= at))
+    events = events.take((events.caller != caller.index) | (events.at >= at))
     n = int(rng.integers(0, 9))
     times = at + np.cumsum(rng.exponential(_log_uniform(rng, 5, 900), n))
     reason = str(rng.choice(["wrong_secret", "unknown_credential", "forbidden", "malformed"]))
@@ -145,7 +145,7 @@ def quota_burst(rng: np.random.Generator, plan: KeyPlan, events: Events, at: flo
     stop = min(horizon, at + _log_uniform(rng, 3, 120) * 60)
     hit = _hits(rng, events, at, stop, float(rng.uniform(0.1, 0.8)))
     if rng.random() < 0.6:
-        hit &= np.isin(events.caller, plan.group(_pick(rng, plan)))
+        hit &= events.caller == _pick(rng, plan).index
     events.reason[hit] = CODE["rate_limited"]
     return events
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.synth.events import CODE, OK_CODE, Bools, Events, Ints, concat
+from models.synth.events import CODE, OK_CODE, Bools, Events, concat
 from models.synth.traffic import KeyPlan
-from models.synth.world import ENVIRONMENTS, World
+from models.synth.world import World
 
 ROLLOVER_FAULTS = (
     "propagation_delay",
@@ -36,8 +36,6 @@ _REASONS: dict[str, tuple[str, ...]] = {
     "rate_limited": ("rate_limited",),
 }
 
-_OF_ONE_CALLER = frozenset({"wrong_secret", "wrong_environment", "retry_storm"})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
@@ -61,8 +59,6 @@ def _affected_gateways(rng: np.random.Generator, world: World, plan: KeyPlan, ca
     region = int(rng.choice(world.regions, p=used.reshape(world.regions, per).sum(axis=1) / used.sum()))
     if cause == "stale_gateway":
         broken[int(rng.choice(n, p=used / used.sum()))] = True
-    elif n > 2 and rng.random() < 0.3:  # those that take their copies from the same place, wherever they stand
-        broken[rng.choice(n, int(rng.integers(2, max(3, n * 2 // 3 + 1))), replace=False)] = True
     elif rng.random() < 0.7 or per <= 2:
         broken[region * per : (region + 1) * per] = True
         if world.regions > 2 and rng.random() < 0.25:
@@ -94,7 +90,7 @@ def _start(rng: np.random.Generator, plan: KeyPlan, cause: str) -> tuple[float, 
 
 
 def inject(
-    rng: np.random.Generator, world: World, plan: KeyPlan, events: Events, words: Ints
+    rng: np.random.Generator, world: World, plan: KeyPlan, events: Events, hidden: Bools
 ) -> tuple[Events, Fault | None]:
     """Break a rollover. Returns the events and the label, None where fewer than three requests came to fail.
 
@@ -103,35 +99,47 @@ def inject(
         world: the fleet's constants.
         plan: the key; it must roll.
         events: its traffic.
-        words: for each gateway, the reason that it gives for every rejection, -1 where it tells the true one.
+        hidden: for each gateway, whether it gives one reason for every rejection.
     """
     cause = str(rng.choice(ROLLOVER_FAULTS, p=_WEIGHTS / _WEIGHTS.sum()))
-    if cause == "stale_gateway" and len(words) == 1:
+    if cause == "stale_gateway" and len(hidden) == 1:
         cause = "propagation_delay"
     start, version = _start(rng, plan, cause)
     share = _share(rng, world)
     length = 3600.0 * float(np.clip(world.fault_hours * np.exp(rng.normal(0, 0.8)), 0.4, 48))
     hit = (events.version == version) & (events.reason == OK_CODE) & (events.at >= start)
     reason = str(rng.choice(_REASONS[cause]))
-    storm = int(rng.integers(5, 40)) if cause == "retry_storm" else 0
-    if cause in _OF_ONE_CALLER:
+    storm = 0
+    if cause in {"propagation_delay", "stale_gateway"}:
+        hit &= _affected_gateways(rng, world, plan, cause)[events.gateway]
+    elif cause == "scope_loss":
+        used = np.bincount(events.route[hit], minlength=plan.routes + 3).astype(float)
+        if used.sum() > 0:
+            n_lost = max(1, int(np.sum(used > 0) * rng.uniform(0.2, 0.7)))
+            lost = rng.choice(len(used), n_lost, replace=False, p=(used + 1e-9) / (used + 1e-9).sum())
+            hit &= np.isin(events.route, lost)
+    elif cause in {"wrong_secret", "retry_storm"}:
+        hit &= events.caller == _caller_of(rng, events, hit)
+        share = float(rng.uniform(0.5, 1.0)) if share < 0.5 else 1.0
+        storm = int(rng.integers(5, 40)) if cause == "retry_storm" else 0
+    elif cause == "wrong_environment":
+        source = {c.index: c.source for c in plan.callers}
+        lead = _caller_of(rng, events, hit)
+        same = [c.index for c in plan.callers if c.source == source.get(lead)]
+        hit &= np.isin(events.caller, same)
         share = max(share, float(rng.uniform(0.5, 1.0)))
-    hit &= _reached(rng, world, plan, events, hit, cause)
     if not hit.any():
         return events, None
     first = float(events.at[np.argmax(hit)])
-    spans = np.full(len(words), length)
-    if cause == "propagation_delay" and rng.random() < world.uneven_share:
-        spans *= rng.uniform(0.2, 1.0, len(words))
-    hit &= events.at < first + spans[events.gateway]
+    hit &= events.at < first + length
     hit &= rng.random(len(events)) < share
     events.reason[hit] = CODE[reason]
     events = _after_failure(rng, world, plan, events, hit, storm=storm, first=first, length=length)
     failing = (events.version == version) & (events.reason == CODE[reason]) & (events.at >= first)
     failing &= (events.at <= first + length + 300.0) & np.isin(events.caller, np.unique(events.caller[failing]))
     at = events.at[failing]
-    veil = failing & (words[events.gateway] >= 0) & (events.reason != CODE["rate_limited"])
-    events.reason[veil] = words[events.gateway[veil]]
+    veil = failing & hidden[events.gateway] & (events.reason != CODE["rate_limited"])
+    events.reason[veil] = CODE[world.hidden_reason]
     if len(at) < 3:
         return events, None
     return events, Fault(
@@ -144,39 +152,6 @@ def inject(
         failures=len(at),
         share=share,
     )
-
-
-def _reached(  # noqa: PLR0917 - the parts of one fault
-    rng: np.random.Generator, world: World, plan: KeyPlan, events: Events, hit: Bools, cause: str
-) -> Bools:
-    """Return which requests a fault of this cause can reach, of those that could fail."""
-    if cause in {"propagation_delay", "stale_gateway"}:
-        return _affected_gateways(rng, world, plan, cause)[events.gateway]
-    if cause == "scope_loss":
-        used = np.bincount(events.route[hit], minlength=plan.routes + 3).astype(float)
-        if used.sum() == 0:
-            return hit
-        n_lost = max(1, int(np.sum(used > 0) * rng.uniform(0.2, 0.7)))
-        lost = rng.choice(len(used), n_lost, replace=False, p=(used + 1e-9) / (used + 1e-9).sum())
-        return np.isin(events.route, lost)
-    if cause not in _OF_ONE_CALLER:
-        return hit
-    lead = _caller_of(rng, events, hit)
-    where = {c.environment for c in plan.callers if c.index == lead}
-    reached = _own(rng, plan, lead)
-    if cause == "wrong_environment" and (world.dialect.sources == ENVIRONMENTS or rng.random() < 0.5):
-        reached = [c.index for c in plan.callers if c.environment in where]
-    return np.isin(events.caller, reached)
-
-
-def _own(rng: np.random.Generator, plan: KeyPlan, index: int) -> list[int]:
-    """Return the callers that share a caller's configuration: its pods, or all of its principal's."""
-    lead = next((c for c in plan.callers if c.index == index), None)
-    if lead is None:
-        return []
-    if rng.random() < 0.25:
-        return [c.index for c in plan.callers if c.client == lead.client]
-    return plan.group(lead)
 
 
 def _caller_of(rng: np.random.Generator, events: Events, hit: Bools) -> int:

@@ -3,32 +3,27 @@
 # ruff: noqa: PLR2004 - the dice are the simulator, and all its events share one call shape
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from models.synth.events import DAY_SECONDS, OK_CODE, Events, Floats, block
-from models.synth.world import ADDRESSES, ENVIRONMENTS, PODS, World
+from models.synth.world import World
 
 _MINUTES = 1440
 
 
 @dataclass(slots=True, kw_only=True)
 class Caller:
-    """One principal at one source, or one of its pods.
-
-    Those of one `group` fail and move together. `environment` is what it truly runs in, `source` what gateways write
-    down. `gateways` and `routes` are weights over the fleet's gateways and the key's routes.
+    """One principal at one source. `gateways` and `routes` are weights over the fleet's gateways and the key's routes.
 
     `switch_at` (seconds from the start) is infinite for a caller that never leaves its version; `ramp` seconds its pods
     take; `first_seen` is later than 0 for one that was onboarded.
     """
 
     index: int
-    group: int
     client: str
-    environment: str
-    source: str | None
+    source: str
     rate: float
     gateways: Floats
     routes: Floats
@@ -65,10 +60,6 @@ class KeyPlan:
         """Whether this key has a rollover inside the simulated time."""
         return bool(np.isfinite(self.started_at))
 
-    def group(self, caller: Caller) -> list[int]:
-        """Return the indices of a caller and its sibling pods."""
-        return [c.index for c in self.callers if c.group == caller.group]
-
 
 def draw_caller(
     rng: np.random.Generator, world: World, *, index: int, key_rate: float, share: float, routes: int
@@ -86,13 +77,10 @@ def draw_caller(
     route_weights = np.zeros(routes)
     route_weights[used] = rng.dirichlet(np.full(len(used), 0.8))
     batch = rng.random() < world.batch_share
-    environment = str(rng.choice(["prod", "batch", "edge", "canary", "10.2.0.0/16"]))
     return Caller(
         index=index,
-        group=index,
-        client=f"client-{rng.integers(0, world.clients):06d}",
-        environment=environment,
-        source=_source(rng, world, environment),
+        client=f"client-{rng.integers(0, 10**6):06d}",
+        source=str(rng.choice(["prod", "batch", "edge", "canary", "10.2.0.0/16"])),
         rate=key_rate * share,
         gateways=weights / weights.sum(),
         routes=route_weights,
@@ -100,23 +88,6 @@ def draw_caller(
         retries=int(rng.integers(1, 5)) if rng.random() < world.retry_share else 0,
         retry_delay=float(np.exp(rng.uniform(np.log(1.0), np.log(120.0)))),
     )
-
-
-def _source(rng: np.random.Generator, world: World, environment: str) -> str | None:
-    if world.dialect.sources in {ADDRESSES, PODS}:
-        return f"10.{rng.integers(0, 64)}.{rng.integers(0, 8)}.{rng.integers(1, 255)}"
-    return environment if world.dialect.sources == ENVIRONMENTS else None
-
-
-def _in_pods(rng: np.random.Generator, world: World, callers: list[Caller], first: int) -> list[Caller]:
-    """Split callers into pods, each at an address of its own, where the fleet's gateways see pods."""
-    pods: list[Caller] = []
-    for group, caller in enumerate(callers):
-        n = int(rng.integers(1, 5)) if world.dialect.sources == PODS and caller.batch_period == 0 else 1
-        for _ in range(n):
-            source = caller.source if n == 1 else _source(rng, world, caller.environment)
-            pods.append(replace(caller, index=first + len(pods), group=group, rate=caller.rate / n, source=source))
-    return pods
 
 
 def request_times(rng: np.random.Generator, world: World, caller: Caller, days: int, phase: float) -> Floats:
@@ -147,11 +118,7 @@ def places(rng: np.random.Generator, caller: Caller, times: Floats, version: int
 
 def plan_switches(rng: np.random.Generator, world: World, plan: KeyPlan) -> None:
     """Draw when each caller moves to the new version; all have moved shortly before the old one is retired."""
-    moves: dict[int, float] = {}
     for caller in plan.callers:
-        if caller.group in moves:  # a pod follows its siblings within minutes
-            caller.switch_at = moves[caller.group] + float(rng.exponential(60.0 * world.pod_ramp_minutes))
-            continue
         quick = rng.random() < 0.25
         median = 0.15 if quick else world.switch_median_hours
         delay = 3600.0 * median * float(np.exp(rng.normal(0, world.switch_sigma)))
@@ -159,7 +126,6 @@ def plan_switches(rng: np.random.Generator, world: World, plan: KeyPlan) -> None
         if delay > latest * 0.95:
             delay = latest * float(rng.uniform(0.2, 0.95))
         caller.switch_at = max(plan.started_at + delay, caller.first_seen)
-        moves[caller.group] = caller.switch_at
         if rng.random() < world.left_behind_share:
             caller.switch_at = np.inf
         caller.ramp = 60.0 * world.pod_ramp_minutes * float(np.exp(rng.normal(0, 1.0))) if rng.random() < 0.6 else 0.0
@@ -194,10 +160,6 @@ def draw_key(
     for caller in callers[1:]:
         if rng.random() < 0.25:  # the same principal from another place: the sibling that is easily forgotten
             caller.client = callers[0].client
-    if rng.random() < world.shared_client_share:
-        for caller in callers:
-            caller.client = callers[0].client
-    callers = _in_pods(rng, world, callers, first_caller)
     old = int(rng.integers(2, 7))
     rolls = rng.random() < world.rollover_share
     started = float(rng.uniform(1.5, days - 0.5)) * DAY_SECONDS if rolls else np.inf

@@ -17,10 +17,8 @@ import sklearn
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from models.calibration import HealthyPeaks
 from models.features import NAMES
 from models.reranker import BudgetPoint, CauseTrees, Reranker, from_histogram_boosting, save_reranker
-from models.scorers import ForestScorer
 from models.synth import seeds
 from models.synth.fleet import simulate
 from models.synth.watched import FAULT, HEALTHY, IN_ROLLOVER, OTHER_VERSION, Notes, labelled_rows
@@ -32,7 +30,7 @@ Vector = NDArray[np.float64]
 _TRAINING_FAILING_SHARE = 0.5
 """Of rollovers: more than in the field, for more to learn from; the weights give the field's share back."""
 _FIELD_FAILING_SHARE = 0.125
-_EVERY, _BUSY, _CALM = 9, 20.0, 3.0
+_EVERY, _BUSY, _CALM = 9, 35.0, 5.0
 """Every ninth fleet has keys of up to 50,000 requests a day; the others are kept smaller: their minutes cost less."""
 _DENSITY = 2.0
 """Short histories hold about twice the rollovers a key-day of a fleet that rolls each key every two weeks, and nearly
@@ -44,9 +42,6 @@ _GRID = tuple(float(x) for x in 1.0 / (1.0 + np.exp(-np.linspace(-3.5, 3.5, 29))
 _LONG = 60
 """Looks of one run beyond this teach nothing new."""
 _REFERENCE_ROWS = 800
-_EPISODE_SECONDS = 6 * 3600
-_KEPT_PEAKS = 500
-"""More than any budget asks of these fleets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,10 +147,10 @@ def cause_set(watched: Iterable[Watched]) -> tuple[Matrix, NDArray[np.str_], Vec
 def grow_causes(rows: Matrix, truth: NDArray[np.str_], weights: Vector, *, seed: int = 0) -> CauseTrees:
     """Grow the trees that weigh causes where structure must tell them apart."""
     model = HistGradientBoostingClassifier(
-        max_iter=200,
-        learning_rate=0.08,
-        max_leaf_nodes=8,
-        min_samples_leaf=40,
+        max_iter=50,
+        learning_rate=0.12,
+        max_leaf_nodes=10,
+        min_samples_leaf=20,
         l2_regularization=5.0,
         max_features=0.4,
         early_stopping=False,
@@ -167,29 +162,6 @@ def grow_causes(rows: Matrix, truth: NDArray[np.str_], weights: Vector, *, seed:
         tables=tuple(table for table, _ in parts),
         bases=tuple(base for _, base in parts),
     )
-
-
-def healthy_peaks(watched: Sequence[Watched], reference: Matrix) -> HealthyPeaks:
-    """Pick the oddest moments of episodes in which nothing failed, for the forest where it must do without trees."""
-    forest = ForestScorer()
-    forest.fit(reference)
-    rows, regimes = [], []
-    for fleet in watched:
-        notes = fleet.notes
-        scores = forest.score(fleet.rows)
-        best: dict[tuple[int, int, int], int] = {}
-        for i in np.flatnonzero(notes[:, FAULT] == HEALTHY).tolist():
-            second, key, _, _, in_rollover = notes[i].tolist()
-            episode = (key, second // _EPISODE_SECONDS, in_rollover)
-            if episode not in best or scores[i] > scores[best[episode]]:
-                best[episode] = i
-        rows.append(fleet.rows[list(best.values())])
-        regimes.append(notes[list(best.values()), IN_ROLLOVER] == 1)
-    found, regime = np.concatenate(rows), np.concatenate(regimes)
-    order = np.argsort(-forest.score(found))
-    kept = np.concatenate([order[regime[order]][:_KEPT_PEAKS], order[~regime[order]][:_KEPT_PEAKS]])
-    key_days = _DENSITY * sum(f.key_days for f in watched)
-    return HealthyPeaks(rows=found[kept].astype(np.float64), in_rollover=regime[kept], key_days=key_days)
 
 
 def outcome(fleet: Watched, scores: Vector, rollover: float, rest: float) -> tuple[Vector, int]:
@@ -253,8 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     draft = Reranker(table=table, base=base, budgets=[], reference=reference)
     calibration = list(fleets(seeds.CALIBRATION, failing_share=_FIELD_FAILING_SHARE * 2, **size))
     budgets = choose_thresholds(calibration, [draft.score(f.rows) for f in calibration])
-    peaks = healthy_peaks(calibration, reference)
-    finished = Reranker(table=table, base=base, budgets=budgets, reference=reference, causes=causes, healthy=peaks)
+    finished = Reranker(table=table, base=base, budgets=budgets, reference=reference, causes=causes)
     notes: dict[str, object] = {
         "rows": len(rows),
         "faulty_rows": int(truth.sum()),

@@ -28,40 +28,31 @@ BENIGN_KINDS = (
 
 
 NAMED_ALWAYS, NAMED_BY_GATEWAY, NAMED_BY_REASON, NAMED_NEVER = "always", "by_gateway", "by_reason", "never"
-NAMED_WHERE_FOUND = "where_found"
-ENVIRONMENTS, ADDRESSES, PODS, NO_SOURCES = "environments", "addresses", "pods", "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
     """What a fleet's gateways write down. Real ones leave out much of what one would like to know.
 
-    naming: which failures carry their client: all, those of some gateways, those whose credential was found (at all
-        gateways, or at some of them: `where_found`), none.
-    sources: an environment's name, an address for each caller, one for each of its pods, or nothing.
+    naming: which failures carry their client: all, those of some gateways, those whose credential was found, none.
     strangers: how callers that nobody knows appear: without a name, each under another, or all under one.
-    words: whether gateways that hide reasons differ in their word for all of them.
     """
 
     naming: str
     regions: bool
-    sources: str
+    sources: bool
     routes_of_failures: bool
     routes_of_successes: bool
     retirements: bool
     expiries: bool
     strangers: str
-    words: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """One fleet's constants.
 
-    `clients` is the number of principals that keys share; `shared_client_share` of keys have one for all their callers;
-    `uneven_share` of slow propagations end gateway by gateway; `late_share` of records come late, by `late_minutes` on
-    average, and `repeated_share` twice. Rates are requests a minute, `benign_rates` events per
-    key-day, `noise` the usual share of requests with a reason.
+    Rates are requests a minute, `benign_rates` events per key-day, `noise` the usual share of requests with a reason.
     """
 
     level: str
@@ -90,12 +81,6 @@ class World:
     outage_rate: float
     left_behind_share: float
     earlier_rollover_share: float
-    clients: int
-    shared_client_share: float
-    uneven_share: float
-    late_share: float
-    late_minutes: float
-    repeated_share: float
     dialect: Dialect
     benign_rates: dict[str, float]
     noise: dict[str, float]
@@ -150,27 +135,20 @@ def draw_world(rng: np.random.Generator, level: str, failing_share: float | None
         outage_rate=span(0.02, 0.25),
         left_behind_share=about(0.03, 0.7),
         earlier_rollover_share=span(0.0, 0.4),
-        clients=int(rng.choice([60, 150, 10**6], p=[0.3, 0.3, 0.4])),
-        shared_client_share=span(0.0, 0.3),
-        uneven_share=span(0.1, 0.6),
-        late_share=span(0.02, 0.15) if rng.random() < 0.4 else 0.0,
-        late_minutes=about(2.0, 0.7),
-        repeated_share=0.01 if rng.random() < 0.3 else 0.0,
         dialect=Dialect(
             naming=str(
                 rng.choice(
-                    [NAMED_ALWAYS, NAMED_BY_GATEWAY, NAMED_BY_REASON, NAMED_WHERE_FOUND, NAMED_NEVER],
-                    p=[0.36, 0.16, 0.18, 0.15, 0.15] if hard else [0.6, 0.1, 0.1, 0.1, 0.1],
+                    [NAMED_ALWAYS, NAMED_BY_GATEWAY, NAMED_BY_REASON, NAMED_NEVER],
+                    p=[0.4, 0.2, 0.15, 0.25] if hard else [0.6, 0.13, 0.12, 0.15],
                 )
             ),
             regions=bool(rng.random() < 0.85),
-            sources=str(rng.choice([ENVIRONMENTS, ADDRESSES, PODS, NO_SOURCES], p=[0.4, 0.15, 0.25, 0.2])),
+            sources=bool(rng.random() < 0.75),
             routes_of_failures=bool(rng.random() < 0.85),
             routes_of_successes=bool(rng.random() < 0.6),
             retirements=bool(rng.random() < 0.6),
             expiries=bool(rng.random() < 0.9),
             strangers=str(rng.choice(["nameless", "many", "one"], p=[0.6, 0.2, 0.2])),
-            words=bool(rng.random() < 0.35),
         ),
         benign_rates={kind: base * about(1.0, 0.7) for kind in BENIGN_KINDS},
         noise={

@@ -47,11 +47,9 @@ class RolloverDetector:
             reranker: another re-ranker than the one that ships with the package.
             label_free: run on the forest alone.
         """
-        chosen = reranker or default_reranker()
+        chosen = None if label_free else (reranker or default_reranker())
         self._detector = Detector(
-            reranker=None if label_free else chosen,
-            options=DetectorOptions(budget=false_episodes_per_1000_key_days, seed=seed),
-            healthy=chosen.healthy,
+            reranker=chosen, options=DetectorOptions(budget=false_episodes_per_1000_key_days, seed=seed)
         )
         self._rollovers: dict[str, list[Rollover]] = {}
         self._places: dict[tuple[str, str | None], str] = {}
