@@ -50,7 +50,7 @@ from monitor.demo.parts.postgres import PostgresServer
 from monitor.ingest import Clock
 from monitor.notify.notifier import Notifier
 from monitor.notify.settings import NotifySettings
-from monitor.ports import Applied, Partition, Probe
+from monitor.ports import Applied, Partition, Probe, Retention
 from monitor.watch.detection import NoDetection
 from monitor.watch.loop import Watch
 
@@ -192,6 +192,7 @@ class World:
                     alike[first, last] = packed(Activity.of(days))
                 made.append({"id": number, "days": alike[first, last]})
             connection.execute(text("INSERT INTO caller_history (caller_id, days) VALUES (:id, :days)"), made)
+        self.store.prune(Retention(), now_ms=self.now_ms)
         if not self.store._db.is_sqlite:
             with self.store._db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.execute(text("VACUUM ANALYZE"))

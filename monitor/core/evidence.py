@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from monitor.core.activity import Activity
+from monitor.core.rhythm import Folded
 from monitor.core.windows import CallerFacts
 
 NOBODY_ASKED = "nobody asked it"
@@ -26,6 +27,12 @@ class CallerRecord:
     region: str | None
     facts: CallerFacts
     activity: Activity
+    packed_fold: bytes | None = field(default=None, compare=False)
+    """`monitor.core.rhythm.Folded` of the older days, packed, where a store keeps it. Believed only while it holds."""
+
+    def stored_fold(self) -> Folded | None:
+        """Return the fold that the store kept, as long as this release can read it."""
+        return None if self.packed_fold is None else Folded.unpacked(self.packed_fold)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

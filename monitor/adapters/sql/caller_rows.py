@@ -107,11 +107,15 @@ def unregistered_gateways(connection: Connection) -> dict[str, tuple[str, ...]]:
 def _read(
     connection: Connection, joined: FromClause, where: ColumnElement[bool], label: ColumnElement[_Label]
 ) -> Iterator[tuple[_Label, CallerRecord]]:
-    history, days = traffic.caller_history, traffic.caller_days
+    history, days, folds = traffic.caller_history, traffic.caller_days, traffic.caller_folds
     activities: dict[int, Activity] = {}
+    packed_folds: dict[int, bytes] = {}
     old = joined.join(history, history.c.caller_id == _CALLER.id)
-    for caller, blob in fetch(connection, select(history.c.caller_id, history.c.days).select_from(old).where(where)):
+    old = old.outerjoin(folds, folds.c.caller_id == history.c.caller_id)
+    query_old = select(history.c.caller_id, history.c.days, folds.c.packed).select_from(old).where(where)
+    for caller, blob, packed_fold in fetch(connection, query_old):
         activities[caller] = unpacked(blob)
+        packed_folds[caller] = packed_fold
     recent = joined.join(days, days.c.caller_id == _CALLER.id)
     query = (
         select(days.c.caller_id, days.c.day, days.c.first_ms, days.c.last_ms, days.c.uses, days.c.slots)
@@ -140,5 +144,6 @@ def _read(
                 region=region,
                 facts=CallerFacts(*facts),
                 activity=activities.get(caller) or Activity(),
+                packed_fold=packed_folds.get(caller),
             ),
         )

@@ -7,19 +7,22 @@ arrives late meanwhile is neither lost nor counted twice. Steps are short: on SQ
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, delete, exists, select, update
 
 from monitor.adapters.sql.bulk import Field, Upsert
 from monitor.adapters.sql.caller_rows import packed, unpacked
+from monitor.adapters.sql.engine import fetch
 from monitor.adapters.sql.flush import USAGE_POINTS, USAGE_SERIES
 from monitor.adapters.sql.identity import digest
+from monitor.adapters.sql.metadata import get_meta, put_meta
 from monitor.adapters.sql.rhythm import longest_gap_ms
 from monitor.adapters.sql.schema import traffic
 from monitor.core.activity import Activity, Day
 from monitor.core.instants import HOUR_MS, SECOND_MS
+from monitor.core.rhythm import FOLD_FORMAT, Folded
 
 _HOUR_SECONDS = HOUR_MS // SECOND_MS
 _SERIES_A_STEP = 200
@@ -29,6 +32,12 @@ _HISTORY = Upsert(
     ("caller_id",),
     (Field("caller_id", "bigint"), Field("days", "bytea", sql="excluded.days")),
 )
+_FOLDS = Upsert(
+    "caller_folds",
+    ("caller_id",),
+    (Field("caller_id", "bigint"), Field("packed", "bytea", sql="excluded.packed")),
+)
+_FOLD_FORMAT = "caller_folds_format"
 Step = Callable[[Connection], int]
 """Does a part of the work in a transaction; returns how many rows went, 0 when nothing is left."""
 
@@ -90,10 +99,41 @@ def fold_days(before_day: int) -> Step:
         activities = {caller: unpacked(blob) for caller, blob in stored}
         for caller, *day in taken:
             activities.setdefault(caller, Activity()).add(Day(*day))
-        _HISTORY.run(connection, [(caller, packed(activity)) for caller, activity in sorted(activities.items())])
+        ordered = sorted(activities.items())
+        _HISTORY.run(connection, [(caller, packed(activity)) for caller, activity in ordered])
+        known = _known_folds(connection, callers)
+        _FOLDS.run(connection, [(caller, _folded(activity, known.get(caller))) for caller, activity in ordered])
         return len(taken)
 
     return step
+
+
+def fill_folds(connection: Connection) -> int:
+    """Fold histories that have none: of an older release, or whose folds said something else."""
+    history, folds = traffic.caller_history, traffic.caller_folds
+    if get_meta(connection, _FOLD_FORMAT) != str(FOLD_FORMAT):
+        connection.execute(delete(folds))
+        put_meta(connection, _FOLD_FORMAT, str(FOLD_FORMAT))
+    missing = select(history.c.caller_id, history.c.days).where(
+        ~exists().where(folds.c.caller_id == history.c.caller_id)
+    )
+    rows = connection.execute(missing.limit(_CALLERS_A_STEP)).all()
+    _FOLDS.run(connection, [(caller, _folded(unpacked(days), None)) for caller, days in rows])
+    return len(rows)
+
+
+def _known_folds(connection: Connection, callers: Sequence[int]) -> dict[int, bytes]:
+    folds = traffic.caller_folds.c
+    query = select(folds.caller_id, folds.packed).where(folds.caller_id.in_(callers))
+    return dict(fetch(connection, query))
+
+
+def _folded(activity: Activity, known: bytes | None) -> bytes:
+    """Return all days folded, going on from what is known as long as that holds."""
+    fold = None if known is None else Folded.unpacked(known)
+    if fold is None or not fold.holds([activity]):
+        fold = Folded.nothing()
+    return fold.until(activity[-1].day + 1, [activity]).packed()
 
 
 def renew_gaps(connection: Connection) -> int:

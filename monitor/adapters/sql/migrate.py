@@ -11,7 +11,7 @@ from monitor.errors import StoreRefused
 
 _LOCK = 0x526F_6C6C_7761_7463
 _FOLDER = Path(__file__).with_name("migrations")
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration in that folder."""
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, select, text, update
 from sqlalchemy.sql.dml import Delete
 
 from monitor.adapters.sql.engine import Database
-from monitor.adapters.sql.folding import Step, fold_days, fold_usage, merge_ledger, renew_gaps
+from monitor.adapters.sql.folding import Step, fill_folds, fold_days, fold_usage, merge_ledger, renew_gaps
 from monitor.adapters.sql.metadata import get_meta, put_meta
 from monitor.adapters.sql.schema import records, traffic
 from monitor.adapters.sql.telemetry import MINUTES_KEPT_SINCE
@@ -50,6 +50,7 @@ class UpkeepSide:
         self._drop(delete(traffic.credential_hours).where(traffic.credential_hours.c.hour_ms < coarse_ms))
         self._drop(delete(traffic.reject_hours).where(traffic.reject_hours.c.hour_ms < coarse_ms))
         self._all(renew_gaps)
+        self._all(fill_folds)
         return removed
 
     def _all(self, step: Step) -> int:

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from monitor.core.activity import Day
-from monitor.core.callers.rhythm import Rhythm
 from monitor.core.evidence import CallerRecord
 from monitor.core.instants import DAY_MS, HOUR_MS
 from monitor.core.policy import Policy
+from monitor.core.rhythm import Folded, Rhythm, days_of, lowest
 from monitor.core.windows import SLOT_MS, earlier, later
 
 _PROCESS_FACTOR = 12
@@ -25,15 +24,8 @@ REGULAR_VARIATION = 0.2
 _DAILY_MS = 20 * HOUR_MS
 _LOOK_FOR_RETURN_MS = 10 * DAY_MS
 _RECENT_DAYS, _RECENT_SIGHTINGS, _LONG_DAYS = 7, 4, 100
-
-
-@dataclass(slots=True)
-class Folded:
-    """The part of a rhythm that is settled: days before `until_day`, as long as `marks` still hold."""
-
-    until_day: int
-    marks: tuple[tuple[int, int], ...]
-    rhythm: Rhythm
+_UNSETTLED_DAYS = 2
+"""The last days that an activity holds still change as a rule."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,13 +87,13 @@ def profile(
         raise ValueError("a caller without a use of the old version has no profile")
     last_used = used.last_accepted_ms
     last_sign = max(last_used, used.last_rejected_ms or last_used)
-    folded, rhythm = _fold(old, proven.first_served_ms, folded)
+    folded, rhythm = _fold(old, folded)
     after = _first_after(new, last_sign, proven.first_served_ms, proven.last_served_ms)
     fails = proven.last_rejected_ms is not None and (
         proven.last_served_ms is None or proven.last_rejected_ms > proven.last_served_ms
     )
     known, gone = _gone_silence(rhythm, policy)
-    silence = _migrated_silence(rhythm, last_used, proven.first_served_ms, policy)
+    silence = _migrated_silence(old, rhythm, last_used, proven.first_served_ms, policy)
     if after is not None:
         silence = max(silence, after + policy.settle_ms - last_sign)
     expected = _next_expected(rhythm, last_used)
@@ -160,50 +152,47 @@ def _facts(records: Sequence[CallerRecord]) -> _Sum:
     return made
 
 
-def _fold(old: Sequence[CallerRecord], since_ms: int | None, folded: Folded | None) -> tuple[Folded, Rhythm]:
-    """Return the settled part and the whole rhythm, reusing what is settled already."""
-    if folded is None or folded.rhythm.since_ms != since_ms or folded.marks != _marks(old, folded.until_day):
-        folded = Folded(until_day=0, marks=(), rhythm=Rhythm(since_ms=since_ms))
-    days = _days(old, folded.until_day)
-    if len(days) > 2:  # noqa: PLR2004 - the last two days still change as a rule
-        settled = folded.rhythm.copy()
-        for day in days[:-2]:
-            settled.add(day)
-        until_day = days[-2].day
-        folded = Folded(until_day=until_day, marks=_marks(old, until_day), rhythm=settled)
-        days = days[-2:]
-    elif not folded.marks:
-        folded.marks = _marks(old, folded.until_day)
+def _fold(old: Sequence[CallerRecord], folded: Folded | None) -> tuple[Folded, Rhythm]:
+    """Return the settled part and the whole rhythm, going on from what is settled already: here, or by the store."""
+    activities = [record.activity for record in old]
+    if folded is None or not folded.holds(activities):
+        folded = old[0].stored_fold() if len(old) == 1 else None
+        if folded is None or not folded.holds(activities):
+            folded = Folded.nothing(len(old))
+    days = list(days_of(activities, folded.until_day))
+    if len(days) > _UNSETTLED_DAYS:
+        folded = folded.until(days[-_UNSETTLED_DAYS].day, activities)
+        days = days[-_UNSETTLED_DAYS:]
     whole = folded.rhythm.copy()
     for day in days:
         whole.add(day)
     return folded, whole
 
 
-def _marks(records: Sequence[CallerRecord], day: int) -> tuple[tuple[int, int], ...]:
-    return tuple(record.activity.before(day) for record in records)
+def _uses_since(old: Sequence[CallerRecord], since_ms: int) -> tuple[int, int | None]:
+    """Return in how many half hours from a moment on there was use, at least, and when the first was, at the earliest.
 
-
-def _days(records: Sequence[CallerRecord], from_day: int) -> list[Day]:
-    if len(records) == 1:
-        return list(records[0].activity.since(from_day))
-    made: list[Day] = []
-    for day in sorted(day for record in records for day in record.activity.since(from_day)):
-        if made and made[-1].day == day.day:
-            last = made[-1]
-            made[-1] = Day(
-                day.day,
-                min(last.first_ms, day.first_ms),
-                max(last.last_ms, day.last_ms),
-                last.uses + day.uses,
-                last.slots | day.slots,
-            )
+    Of the moment's own half hour nothing is certain, unless the day began after the moment.
+    """
+    uses, first_ms = 0, None
+    for day in days_of([record.activity for record in old], since_ms // DAY_MS):
+        if day.first_ms >= since_ms:
+            count, begun_ms = max(1, day.slots.bit_count()), day.first_ms
+        elif day.last_ms < since_ms:
+            continue
         else:
-            made.append(day)
-    return made
+            skipped = (since_ms - day.day * DAY_MS) // SLOT_MS + 1
+            rest = day.slots >> skipped
+            count, begun_ms = rest.bit_count(), day.day * DAY_MS + (skipped + lowest(rest)) * SLOT_MS
+        if count and first_ms is None:
+            first_ms = begun_ms
+        uses += count
+    return uses, first_ms
 
 
-def _migrated_silence(rhythm: Rhythm, last_used: int, new_first_ms: int | None, policy: Policy) -> int:
+def _migrated_silence(
+    old: Sequence[CallerRecord], rhythm: Rhythm, last_used: int, new_first_ms: int | None, policy: Policy
+) -> int:
     """Return min(quiet_window, max(settle, gap_factor x longest gap, 12 x mean gap of old uses since the new)).
 
     The mean gap is taken both from the first success on the new version on and between these uses alone, and the
@@ -213,11 +202,12 @@ def _migrated_silence(rhythm: Rhythm, last_used: int, new_first_ms: int | None, 
     """
     needed = max(policy.settle_ms, int(policy.gap_factor * rhythm.longest_gap_ms))
     if new_first_ms is not None and last_used >= new_first_ms:
-        mean = (last_used - new_first_ms) / max(1, rhythm.uses_since)
-        if rhythm.uses_since > 1 and rhythm.first_since_ms is not None:
-            mean = max(mean, (last_used - rhythm.first_since_ms) / (rhythm.uses_since - 1))
+        uses, first_ms = _uses_since(old, new_first_ms)
+        mean = (last_used - new_first_ms) / max(1, uses)
+        if uses > 1 and first_ms is not None:
+            mean = max(mean, (last_used - first_ms) / (uses - 1))
         needed = max(needed, int(_PROCESS_FACTOR * mean))
-        if rhythm.uses_since == 1 and last_used - new_first_ms > HOUR_MS:
+        if uses == 1 and last_used - new_first_ms > HOUR_MS:
             needed = max(needed, _SINGLE_USE_FACTOR * policy.settle_ms)
     return min(policy.quiet_window_ms, needed)
 
@@ -318,10 +308,10 @@ def _returned(
     """Return when it last came back to the old version: after `settle` without a use, with the new one meanwhile."""
     if new_first_ms is None or last_used < new_first_ms + min(policy.settle_ms, HOUR_MS):
         return None
-    days = _days(old, max(new_first_ms, last_used - _LOOK_FOR_RETURN_MS) // DAY_MS - 1)
+    from_day = max(new_first_ms, last_used - _LOOK_FOR_RETURN_MS) // DAY_MS - 1
     found = None
     before = None
-    for day in days:
+    for day in days_of([record.activity for record in old], from_day):
         if before is not None and day.first_ms - before >= policy.settle_ms and day.first_ms > new_first_ms:
             after = [
                 _first_after((record,), before, record.facts.first_served_ms, record.facts.last_served_ms)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from monitor.core.activity import Day
-from monitor.core.callers.profile import Folded, profile
+from monitor.core.callers.profile import profile
 from monitor.core.callers.standing import FOREVER_MS, Rules, Standing, covers, stand
 from monitor.core.coverage import Coverage, cover
 from monitor.core.decision import Blocker, CallerState
@@ -19,6 +19,7 @@ from monitor.core.evidence import CallerRecord, Telemetry
 from monitor.core.instants import DAY_MS
 from monitor.core.policy import Policy
 from monitor.core.registry import Noise, Registry
+from monitor.core.rhythm import Folded
 from monitor.core.windows import CallerFacts
 
 _Who = tuple[str | None, str | None]

@@ -113,6 +113,15 @@ caller_history = Table(
 )
 """A caller's older days, packed as `Activity.cells` (40 bytes a day): one row is read where there were a hundred."""
 
+caller_folds = Table(
+    "caller_folds",
+    metadata,
+    key("caller_id"),
+    Column("packed", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What `caller_history` says of a caller's rhythm (`Folded.packed`): made by upkeep, believed while it holds."""
+
 accepted_credentials = Table(
     "accepted_credentials", metadata, Column("cred", LargeBinary, primary_key=True), sqlite_with_rowid=False
 )
