@@ -46,6 +46,7 @@ from monitor.core.windows import (
     Span,
     UsageKey,
 )
+from monitor.daemon.collector import resting, spare_what_stays
 from monitor.demo.parts.postgres import PostgresServer
 from monitor.ingest import Clock
 from monitor.notify.notifier import Notifier
@@ -257,33 +258,24 @@ def measure(world: World, asked: int) -> Iterator[tuple[str, str, str]]:
     fresh = Deps(store=stranger, judge=world.judge, clock=world.clock)
     cold = times_ms(lambda n: decide_and_write(fresh, names[n], None), 1)
     yield "the first decision of a process", f"{cold[0]:,.0f} ms", "≤ 50 ms"
+    asks = times_ms(lambda n: decide_and_write(fresh, names[n], None), asked)
+    yield "a decision, asked of a process that only answers (p50/p99)", spread(asks), "p99 ≤ 50 ms"
     stranger.close()
-    yield (
-        "a decision, never asked for before (p50/p99)",
-        spread(times_ms(lambda n: decide_and_write(world.deps, names[n], None), asked)),
-        "p99 ≤ 50 ms",
-    )
-    yield (
-        "a decision, asked for again",
-        spread(times_ms(lambda n: decide_and_write(world.deps, names[n % 20], None), asked)),
-        "p99 ≤ 50 ms",
-    )
     watch = world.watch()
-    (took,) = times_ms(lambda _: watch.look(), 1)
+    with resting():  # as the daemon's schedule does
+        (took,) = times_ms(lambda _: watch.look(), 1)
+    spare_what_stays()
     if watch.fault:
         raise SystemExit(watch.fault)
-    yield f"the first look at {world.rollovers:,} rollovers", f"{took / 1_000:.1f} s", "≤ 5 s"
+    yield f"a process's first look at {world.rollovers:,} rollovers", f"{took / 1_000:.1f} s", "≤ 5 s"
     for title, share in (("nothing new", 0.0), ("a tenth of the callers seen", 0.1), ("all callers seen", 1.0)):
         looks = []
         for _ in range(3):
             world.minute(share)
             looks += times_ms(lambda _: watch.look(), 1)
         yield f"each next look, {title}", f"{statistics.median(looks) / 1_000:.1f} s", "≤ 5 s"
-    yield (
-        "a decision while the loop watches",
-        spread(times_ms(lambda n: decide_and_write(world.deps, names[n], None), asked)),
-        "p99 ≤ 50 ms",
-    )
+    asks = times_ms(lambda n: decide_and_write(world.deps, names[n], None), asked)
+    yield "a decision, asked of the process that watches", spread(asks), "p99 ≤ 50 ms"
     client = TestClient(create_api(world.deps))
     for title, path in (("overview page", "/"), ("a rollover's page", "/rollovers/{}")):
         answers = [client.get(path.format(names[0])) for _ in range(2)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 
 import structlog
@@ -16,6 +17,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from monitor.config.sections import RetentionSection, WatchSection
 from monitor.core.instants import DAY_MS
+from monitor.daemon.collector import resting, spare_what_stays
 from monitor.errors import RollwatchError
 from monitor.ingest import Clock
 from monitor.ports import Retention, UpkeepStore
@@ -55,6 +57,7 @@ class Schedule:
         self._clock = clock
         self._usable = usable
         self._looked_at: float | None = None
+        self._has_looked = False
         self._took = 0.0
         self._stopped = threading.Event()
         self._scheduler = BackgroundScheduler(
@@ -90,7 +93,12 @@ class Schedule:
         due = self._looked_at is None or now - self._looked_at >= interval
         if self._stopped.is_set() or not due or not self._usable():
             return
-        self._looked_at = now if self._watch.look() and self._watch.leads else None
+        with nullcontext() if self._has_looked else resting():
+            looked = self._watch.look() and self._watch.leads
+        if looked and not self._has_looked:
+            self._has_looked = True
+            spare_what_stays()
+        self._looked_at = now if looked else None
         self._took = self._clock.monotonic() - now
 
     def _prune(self) -> None:
@@ -106,3 +114,4 @@ class Schedule:
             log.exception("prune_error", error=type(error).__name__)
         else:
             log.info("pruned", rows=removed)
+        spare_what_stays()

@@ -27,6 +27,7 @@ class Day(NamedTuple):
 _WIDTH = len(Day._fields)
 _USES = Day._fields.index("uses")
 _LAST = Day._fields.index("last_ms")
+_AMONG_THE_LAST = 4
 
 
 @dataclass(slots=True)
@@ -104,7 +105,14 @@ class Activity:
         return uses
 
     def _index(self, day: int) -> int:
-        return bisect_left(self._cells[::_WIDTH], day)
+        """Return the place of the first day that is not before that one: nearly always among the last."""
+        cells = self._cells
+        end = len(cells)
+        for _ in range(_AMONG_THE_LAST):
+            if not end or cells[end - _WIDTH] < day:
+                return end // _WIDTH
+            end -= _WIDTH
+        return bisect_left(cells[:end:_WIDTH], day)
 
 
 def _days(cells: array[int]) -> Iterator[Day]:

@@ -135,7 +135,7 @@ _GATEWAYS = Upsert(
     ("digest",),
     (Field("digest", _BYTES), *_texts("gateway", "region"), *_SPAN, Field("records", _INT, Merge.SUM)),
 )
-_GATEWAY_HOURS = Upsert(
+GATEWAY_HOURS = Upsert(
     "gateway_hours",
     ("hour_ms", "gateway_id"),
     (Field("hour_ms", _INT), *_SPAN, Field("records", _INT, Merge.SUM)),
@@ -260,7 +260,7 @@ def _write_gateways(connection: Connection, minutes: dict[GatewayMinuteKey, Span
         connection,
         [(digest(*key), *key, span.first_ms, span.last_ms, span.count) for key, span in spans.items()],
     )
-    _GATEWAY_HOURS.run(
+    GATEWAY_HOURS.run(
         connection,
         [(hour, span.first_ms, span.last_ms, span.count, name) for (name, hour), span in hours.items()],
     )

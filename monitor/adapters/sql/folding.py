@@ -1,4 +1,4 @@
-"""Folds what is old into what is small: fine buckets into hours, days of callers into packed rows, ledger rows.
+"""Folds what is old into what is small: fine buckets, gateways' hours, days of callers, ledger rows.
 
 Each step takes rows out with `DELETE … RETURNING` and adds them elsewhere in the same transaction, so that a flush that
 arrives late meanwhile is neither lost nor counted twice. Steps are short: on SQLite ingest waits for each.
@@ -10,12 +10,12 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, exists, select, update
+from sqlalchemy import Connection, Row, delete, exists, func, select, update
 
 from monitor.adapters.sql.bulk import Field, Upsert
 from monitor.adapters.sql.caller_rows import packed, unpacked
 from monitor.adapters.sql.engine import fetch
-from monitor.adapters.sql.flush import USAGE_POINTS, USAGE_SERIES
+from monitor.adapters.sql.flush import GATEWAY_HOURS, USAGE_POINTS, USAGE_SERIES
 from monitor.adapters.sql.identity import digest
 from monitor.adapters.sql.metadata import get_meta, put_meta
 from monitor.adapters.sql.rhythm import longest_gap_ms
@@ -79,6 +79,46 @@ def fold_usage(before_ms: int) -> Step:
 def _hourly(row: Row[Any]) -> tuple[Any, ...]:
     place = (row.credential, row.gateway, row.region, row.outcome, row.reason)
     return (digest(*place, _HOUR_SECONDS), row.cred, *place, _HOUR_SECONDS)
+
+
+def fold_hours(before_ms: int) -> Step:
+    """Join a gateway's hours before that moment where no silence of an hour parts them, one gateway a step.
+
+    A stretch keeps the place of its first hour. What arrives late for an hour inside makes that hour's row anew, which
+    readers take for part of the stretch, until the next time.
+    """
+    hours, gateways = traffic.gateway_hours.c, traffic.gateways.c
+    done = 0
+
+    def step(connection: Connection) -> int:
+        nonlocal done
+        next_one = (
+            select(gateways.id, gateways.digest)
+            .join_from(traffic.gateways, traffic.gateway_hours, hours.gateway_id == gateways.id)
+            .where(gateways.id > done, hours.hour_ms < before_ms)
+            .group_by(gateways.id, gateways.digest)
+            .having(func.count() > 1)
+        )
+        found = connection.execute(next_one.order_by(gateways.id).limit(1)).first()
+        if found is None:
+            return 0
+        done = found.id
+        taken = connection.execute(
+            delete(traffic.gateway_hours)
+            .where(hours.gateway_id == done, hours.hour_ms < before_ms)
+            .returning(hours.hour_ms, hours.first_ms, hours.last_ms, hours.records)
+        ).all()
+        stretches: list[list[int]] = []
+        for hour_ms, first_ms, last_ms, count in sorted(tuple(row) for row in taken):
+            if stretches and first_ms - stretches[-1][2] < HOUR_MS:
+                stretches[-1][2] = max(stretches[-1][2], last_ms)
+                stretches[-1][3] += count
+            else:
+                stretches.append([hour_ms, first_ms, last_ms, count])
+        GATEWAY_HOURS.run(connection, [(*each, found.digest) for each in stretches])
+        return max(1, len(taken) - len(stretches))
+
+    return step
 
 
 def fold_days(before_day: int) -> Step:

@@ -7,11 +7,14 @@ records are enough for those; shorter ones need the minutes.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from monitor.core.instants import HOUR_MS, MINUTE_MS
+from monitor.core.instants import MINUTE_MS
+
+Span = tuple[int, int]
+"""Without a record: from the one before it to the one after, epoch ms."""
 
 _MINUTES = struct.Struct("<120H")
 _NEVER = 0xFFFF
@@ -45,9 +48,9 @@ def merged(packed: bytes | None, minutes: Iterable[MinuteUse]) -> bytes:
 
 
 @lru_cache(maxsize=16_384)
-def _inner(hour_ms: int, packed: bytes) -> tuple[tuple[int, int], ...]:
+def _inner(hour_ms: int, packed: bytes) -> tuple[Span, ...]:
     cells = _MINUTES.unpack(packed)
-    found: list[tuple[int, int]] = []
+    found: list[Span] = []
     last_ms: int | None = None
     for minute in range(60):
         first = cells[2 * minute]
@@ -60,18 +63,15 @@ def _inner(hour_ms: int, packed: bytes) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
-def silences(hours: Sequence[Hour], fine_since_ms: int) -> tuple[tuple[int, int], ...]:
-    """Return the spans without a record, in order: of a minute or more that end at or after `fine_since_ms`, else of
-    an hour or more. `hours` are in order of time.
-    """  # noqa: D205 - one sentence
-    found: list[tuple[int, int]] = []
+def fine_silences(hours: Sequence[Hour], since_ms: int) -> Iterator[Span]:
+    """Yield the spans of a minute or more without a record that end at or after a moment.
+
+    `hours` are in order of time, from at least an hour before the moment on: what is shorter than an hour begins there.
+    """
     before: Hour | None = None
     for hour in hours:
-        if before is not None:
-            shortest = MINUTE_MS if hour.first_ms >= fine_since_ms else HOUR_MS
-            if hour.first_ms - before.last_ms >= shortest:
-                found.append((before.last_ms, hour.first_ms))
-        if hour.minutes is not None and hour.last_ms >= fine_since_ms:
-            found.extend(each for each in _inner(hour.hour_ms, hour.minutes) if each[1] >= fine_since_ms)
+        if before is not None and hour.first_ms >= since_ms and hour.first_ms - before.last_ms >= MINUTE_MS:
+            yield before.last_ms, hour.first_ms
+        if hour.minutes is not None and hour.last_ms >= since_ms:
+            yield from (each for each in _inner(hour.hour_ms, hour.minutes) if each[1] >= since_ms)
         before = hour
-    return tuple(found)

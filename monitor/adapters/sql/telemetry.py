@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select, text
 
 from monitor.adapters.sql.caller_rows import unregistered_callers, unregistered_gateways
 from monitor.adapters.sql.engine import fetch
-from monitor.adapters.sql.liveness import Hour, silences
+from monitor.adapters.sql.liveness import Hour, Span, fine_silences
 from monitor.adapters.sql.metadata import get_meta
 from monitor.adapters.sql.schema import traffic
 from monitor.core.evidence import CoverageGap, GatewayLiveness, HourCount, PartitionStatus, Telemetry
@@ -36,6 +36,19 @@ JOIN (SELECT topic, partition, generation, max(to_offset) AS ends FROM ledger GR
 WHERE p.next_offset <> l.ends
 ORDER BY p.topic, p.partition
 """
+_LONG_SILENCES = f"""
+SELECT gateway_id, before_ms, first_ms
+FROM (
+  SELECT gateway_id, first_ms, max(last_ms) OVER (
+    PARTITION BY gateway_id ORDER BY hour_ms ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+  ) AS before_ms
+  FROM gateway_hours
+) hours
+WHERE first_ms - before_ms >= {HOUR_MS} AND first_ms >= :since
+"""  # noqa: S608 - a number of ours
+"""The latest record so far, not the one of the row before: an old row may tell of many hours (`fold_hours`)."""
+REACH_MS = 2 * HOUR_MS
+"""From this long before on, the hours tell the silences of less than an hour that end after a moment."""
 
 
 def read_telemetry(connection: Connection, now_ms: int, *, fine_window_ms: int, lookback_ms: int) -> Telemetry:
@@ -81,31 +94,22 @@ def partition_states(connection: Connection) -> Iterable[PartitionStatus]:
 
 def _gateways(connection: Connection, since_ms: int, fine_since_ms: int) -> Iterable[GatewayLiveness]:
     gateways, hours = traffic.gateways.c, traffic.gateway_hours.c
-    of: dict[int, list[Hour]] = defaultdict(list)
     oldest_ms = min(since_ms, fine_since_ms)
-    earlier = traffic.gateway_hours.alias().c
-    before = (
-        select(func.max(earlier.hour_ms))
-        .where(earlier.gateway_id == gateways.id, earlier.hour_ms < oldest_ms)
-        .scalar_subquery()
-    )
-    joined = traffic.gateways.join(traffic.gateway_hours, hours.gateway_id == gateways.id)
-    coarse_until_ms = fine_since_ms - HOUR_MS
-    coarse = select(gateways.id, hours.hour_ms, hours.first_ms, hours.last_ms).select_from(joined)
-    coarse = coarse.where(hours.hour_ms >= func.coalesce(before, oldest_ms), hours.hour_ms < coarse_until_ms)
-    for gateway, hour_ms, first_ms, last_ms in fetch(connection, coarse.order_by(gateways.id, hours.hour_ms)):
-        of[gateway].append(Hour(hour_ms, first_ms, last_ms, None))
-    fine = select(gateways.id, hours.hour_ms, hours.first_ms, hours.last_ms, hours.minutes).select_from(joined)
-    fine = fine.where(hours.hour_ms >= coarse_until_ms)
-    for gateway, *hour in fetch(connection, fine.order_by(gateways.id, hours.hour_ms)):
-        of[gateway].append(Hour(*hour))
+    found: dict[int, set[Span]] = defaultdict(set)
+    for gateway, from_ms, until_ms in fetch(connection, text(_LONG_SILENCES).bindparams(since=oldest_ms)):
+        found[gateway].add((from_ms, until_ms))
+    recent: dict[int, list[Hour]] = defaultdict(list)
+    query = select(hours.gateway_id, hours.hour_ms, hours.first_ms, hours.last_ms, hours.minutes)
+    query = query.where(hours.hour_ms > fine_since_ms - REACH_MS).order_by(hours.gateway_id, hours.hour_ms)
+    for gateway, *hour in fetch(connection, query):
+        recent[gateway].append(Hour(*hour))
     for row in connection.execute(select(traffic.gateways).order_by(gateways.gateway, gateways.region.nulls_first())):
         yield GatewayLiveness(
             gateway=row.gateway,
             region=row.region,
             first_ms=row.first_ms,
             last_ms=row.last_ms,
-            silences=tuple(each for each in silences(of[row.id], fine_since_ms) if each[1] >= oldest_ms),
+            silences=tuple(sorted(found[row.id].union(fine_silences(recent[row.id], fine_since_ms)))),
         )
 
 

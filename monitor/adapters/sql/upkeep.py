@@ -11,10 +11,10 @@ from sqlalchemy import Connection, delete, select, text, update
 from sqlalchemy.sql.dml import Delete
 
 from monitor.adapters.sql.engine import Database
-from monitor.adapters.sql.folding import Step, fill_folds, fold_days, fold_usage, merge_ledger, renew_gaps
+from monitor.adapters.sql.folding import Step, fill_folds, fold_days, fold_hours, fold_usage, merge_ledger, renew_gaps
 from monitor.adapters.sql.metadata import get_meta, put_meta
 from monitor.adapters.sql.schema import records, traffic
-from monitor.adapters.sql.telemetry import MINUTES_KEPT_SINCE
+from monitor.adapters.sql.telemetry import MINUTES_KEPT_SINCE, REACH_MS
 from monitor.core.instants import DAY_MS, HOUR_MS
 from monitor.errors import StoreAway
 from monitor.ports import Retention
@@ -41,7 +41,8 @@ class UpkeepSide:
             + self._drop(delete(traffic.usage_points).where(traffic.usage_points.c.bucket_ms < coarse_ms)),
             "failures": self._drop(delete(traffic.failure_points).where(points.minute_ms < failures_ms)),
             "rejects": self._drop(delete(traffic.rejects).where(rejects)),
-            "gateways": self._forget_minutes(now_ms - retention.gateways_ms),
+            "gateways": self._forget_minutes(now_ms - retention.gateways_ms)
+            + self._all(fold_hours(_hour(now_ms - retention.gateways_ms) - REACH_MS)),
             "caller_days": self._all(fold_days(now_ms // DAY_MS - _HOT_DAYS)),
             "ledger": self._once(merge_ledger),
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -116,16 +116,29 @@ def view_caller(
     caller: CallerId, records: Iterable[CallerRecord], *, old: frozenset[str], new: frozenset[str]
 ) -> CallerView:
     """Return one caller's view from its records of any credential of the key."""
-    on_old, on_new = CallerFacts(), CallerFacts()
-    days: list[Activity] = []
+    on_old: list[CallerRecord] = []
+    on_new: list[CallerRecord] = []
     accepted = False
     for record in records:
         accepted = accepted or record.facts.accepted > 0
         if record.credential in old:
-            on_old.merge(record.facts)
-            days.append(record.activity)
+            on_old.append(record)
         elif record.credential in new:
-            on_new.merge(record.facts)
+            on_new.append(record)
     return CallerView(
-        client=caller[0], source=caller[1], old=on_old, old_days=tuple(days), new=on_new, accepted_ever=accepted
+        client=caller[0],
+        source=caller[1],
+        old=_together(on_old),
+        old_days=tuple([record.activity for record in on_old]),
+        new=_together(on_new),
+        accepted_ever=accepted,
     )
+
+
+def _together(records: Sequence[CallerRecord]) -> CallerFacts:
+    if len(records) == 1:
+        return records[0].facts
+    facts = CallerFacts()
+    for record in records:
+        facts.merge(record.facts)
+    return facts

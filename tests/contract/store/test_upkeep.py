@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 
 import pytest
 
@@ -104,6 +105,27 @@ def test_long_silences_of_gateways_survive(store: Store) -> None:
         (HOUR_MS // 2, 5 * HOUR_MS),
         (5 * HOUR_MS, 29 * DAY_MS),
     ]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_silences_are_the_same_however_often_hours_were_folded_and_whatever_arrives_late(
+    store: Store, seed: int
+) -> None:
+    dice = random.Random(seed)
+    moments = [dice.randrange(30 * DAY_MS) for _ in range(400)] + [day * DAY_MS for day in range(30)]
+    feed, told = Feed(store), sorted({T0 + each for each in moments})
+    for number in range(4):
+        feed.flush([event(T0 + each) for each in moments[number::4]])
+        for days in (number * 5, number * 9):
+            store.prune(Retention(gateways_ms=10 * DAY_MS), now_ms=T0 + days * DAY_MS)
+    with store.snapshot() as snapshot:
+        (gateway,) = snapshot.telemetry(NOW, fine_window_ms=5 * DAY_MS, lookback_ms=100 * DAY_MS).gateways
+    fine_since_ms = NOW - 5 * DAY_MS
+    assert gateway.silences == tuple(
+        (one, two)
+        for one, two in itertools.pairwise(told)
+        if two - one >= (MINUTE_MS if two >= fine_since_ms else HOUR_MS)
+    )
 
 
 def test_the_ledger_still_tiles_after_its_neighbours_were_merged(store: Store) -> None:

@@ -195,7 +195,10 @@ gateway_hours = Table(
     count("records"),
     Column("minutes", LargeBinary, nullable=True),
 )
-"""Liveness: exact first and last record of each hour, and of each minute in it (`liveness.py`) while that is kept."""
+"""Liveness: exact first and last record of each hour, and of each minute in it (`liveness.py`) while that is kept.
+
+Upkeep joins older hours into stretches without a silence of an hour: `last_ms` may then lie many hours on.
+"""
 
 sampled_hours = Table(
     "sampled_hours",
