@@ -134,14 +134,15 @@ def _read(
         .where(where)
         .order_by(_CALLER.id)
     )
+    same: dict[str | None, str | None] = {}  # each name once in memory: the same few come with every caller
     for name, caller, credential, client, source, region, *facts in fetch(connection, query_facts):
         yield (
             name,
             CallerRecord(
-                credential=credential,
-                client=client,
-                source=source,
-                region=region,
+                credential=same.setdefault(credential, credential) or credential,
+                client=same.setdefault(client, client),
+                source=same.setdefault(source, source),
+                region=same.setdefault(region, region),
                 facts=CallerFacts(*facts),
                 activity=activities.get(caller) or Activity(),
                 packed_fold=packed_folds.get(caller),

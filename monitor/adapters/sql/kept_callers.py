@@ -18,7 +18,8 @@ from monitor.adapters.sql.engine import fetch
 from monitor.adapters.sql.schema import records, traffic
 from monitor.core.evidence import CallerRecord
 
-_MOST_BYTES = 512 * 1024 * 1024
+_MOST_BYTES = 1024 * 1024 * 1024
+"""Room for the 200,000 callers of 1,000 rollovers, with 120 days of each."""
 _BYTES_A_CALLER, _BYTES_A_DAY = 700, 40
 _CALLER = traffic.callers.c
 _ALL_ANEW = 0.5
