@@ -1,4 +1,4 @@
-"""Ways to a false GO that begin before the core does, on a real broker and database: a rollover that is GO, and then."""
+"""Ways to a false GO that begin before the core does, on real parts: a rollover that is GO, and what happens then."""
 
 from __future__ import annotations
 

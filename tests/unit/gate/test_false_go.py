@@ -1,9 +1,9 @@
 """The ways to a false GO, each with its story: a rollover that would be GO, and the one thing that must stop it.
 
-Here is what the core sees of each. What happens before it is shown on the real parts: 28 (a crowd of credentials) and 29
-(a standby) in `tests/integration/sql/test_false_go.py`; 4 (a hanging transaction) and 17 (a restored database) in
-`tests/e2e/test_false_go.py`; 14, 15, 16 (retention, topics, partitions) in `tests/e2e/test_changed_topics.py`; 12 (naive
-times) in `tests/unit/mapping`.
+Here is what the core sees of each. What happens before it is shown on real parts: 28 (a crowd of credentials) and 29 (a
+standby) in `tests/integration/sql/test_false_go.py`; 4 (a hanging transaction) and 17 (a restored database) in
+`tests/e2e/test_false_go.py`; 14, 15, 16 (retention, topics, partitions) in `tests/e2e/test_changed_topics.py`; 12
+(naive times) in `tests/unit/mapping`.
 """
 
 from __future__ import annotations
