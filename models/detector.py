@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from models.calibration import PeakBook, Thresholds, calibrate
 from models.causes import Cause, Surroundings, Verdict, judge
+from models.certainty import beyond_doubt
+from models.doubts import everybody_fails, threshold_of
 from models.episodes import CLOSE_AFTER_MINUTES, Action, Alert, Episode, Episodes, FeatureShare, Finding
 from models.features import INDEX, NAMES
-from models.history import CREDENTIAL, ERROR, FORBIDDEN, LIMITED, MALFORMED
 from models.observations import KeyFacts, UsageRow, epoch_seconds, from_epoch
 from models.reranker import Reranker
 from models.scopes import Scope
@@ -33,12 +34,6 @@ from models.wording import sentence, severity
 _HOUR = 60
 _DAY = 24 * _HOUR
 _MAX_HISTORY_ROWS = 20_000
-_MANY, _MOST, _FEW_KEYS, _TEN_MINUTES = math.log1p(3), 0.5, math.log1p(2), math.log1p(10)
-"""Of `_everybody_fails`; counts and minutes are kept as log1p."""
-_NO_REFUSAL = frozenset({LIMITED, MALFORMED, ERROR})
-"""Requests without service for which no key was refused: mostly quotas, clients' bugs and outages."""
-_DOUBT = 0.8
-"""Log odds by which such trouble, and refusals of a retired version, must be surer to be a rollover's."""
 _FAILING_SHARE = 0.2
 """Of rollovers, at the most: one in eight fails, and a history that nobody labelled must not deafen the detector."""
 _DEAF = Thresholds(rollover=0.8, rest=0.85, expected=5.0)
@@ -95,27 +90,6 @@ class Training:
             "text": self.text,
             "versions": {"scikit-learn": sklearn.__version__, "numpy": np.__version__},
         }
-
-
-def _stricter(threshold: float) -> float:
-    odds = threshold / max(1e-9, 1.0 - threshold) * math.exp(_DOUBT)
-    return odds / (1.0 + odds)
-
-
-def _everybody_fails(candidate: Candidate) -> bool:
-    """Tell whether a version that worked fails for most of its callers, at this key alone, for ten minutes and more.
-
-    Outside of rollovers the re-ranker knows only benign trouble: it has never seen one that is not.
-    """
-    row = candidate.features
-    return (
-        candidate.evidence.kind in {CREDENTIAL, FORBIDDEN}
-        and row[INDEX["fresh_callers"]] >= _MANY
-        and row[INDEX["failing_share_of_callers"]] >= _MOST
-        and row[INDEX["fail_share_1h"]] >= _MOST
-        and row[INDEX["keys_failing"]] <= _FEW_KEYS
-        and row[INDEX["lead_minutes"]] >= _TEN_MINUTES
-    )
 
 
 class _Past(NamedTuple):
@@ -249,14 +223,11 @@ class Detector:
         self, candidate: Candidate, score: float, scorer: Scorer, thresholds: Thresholds, now: datetime, *, speak: bool
     ) -> list[Alert]:
         key, version, minute = candidate.key, candidate.version, candidate.minute
-        threshold = thresholds.rollover if candidate.in_rollover else thresholds.rest
-        left = candidate.life.role == "from" and candidate.life.retired is not None
-        if scorer is self.reranker and (left or candidate.evidence.kind in _NO_REFUSAL):
-            threshold = _stricter(threshold)
+        threshold = threshold_of(candidate, thresholds, doubting=scorer is self.reranker)
         if (key, version) not in self.episodes.open:
             self._peaks.add(key, minute, score, in_rollover=candidate.in_rollover)
-        if not candidate.in_rollover and _everybody_fails(candidate):
-            score = max(score, threshold)
+        if score < threshold and self._certain(candidate):
+            score = threshold
         if not self.episodes.wants(key, version, score, threshold):
             self._remember(candidate)
             return []
@@ -274,6 +245,19 @@ class Detector:
         votes = self.episodes.votes(key, version)
         finding = self._finding(candidate, score, scorer, threshold, now, votes=votes)
         return told + self.episodes.judge(finding, minute, quiet=quiet, callers=failing, votes=votes)
+
+    def _certain(self, candidate: Candidate) -> bool:
+        if not candidate.in_rollover:
+            return everybody_fails(candidate)
+        return beyond_doubt(
+            self.state.keys[candidate.key],
+            candidate.version,
+            candidate.evidence,
+            candidate.life,
+            keys_failing_here=round(math.expm1(candidate.features[INDEX["keys_failing_here"]])),
+            region_of=self._around.region_of,
+            now=candidate.minute,
+        )
 
     def _finding(
         self,

@@ -69,6 +69,16 @@ def _inside(failed: float, ok: float) -> float:
     return top + math.log(sum(math.exp(p - top) for p in parts))
 
 
+def claim(failed: float, ok: float, failed_outside: float, ok_outside: float, choices: int) -> float:
+    """Return the log likelihood that requests fail inside and not outside, less that of so many choices."""
+    return _inside(failed, ok) + _beta_binomial(failed_outside, ok_outside, *_OUTSIDE) - math.log(max(1, choices))
+
+
+def background(failed: float, ok: float) -> float:
+    """Return the log likelihood that these are the few failures that there always are."""
+    return _beta_binomial(failed, ok, *_OUTSIDE)
+
+
 def cells(version: VersionPast, evidence: Evidence) -> Cells:
     """Collect what failed and what succeeded since the trouble began."""
     fresh = {c.who for c in evidence.callers if c.runs_before == 0}
@@ -124,7 +134,7 @@ def explanations(
     best: dict[Scope, Explanation] = {}
 
     def offer(scope: Scope, name: str, failed: float, ok: float, *, choices: int, inside: Callable[..., bool]) -> None:
-        fit = _inside(failed, ok) + _beta_binomial(total - failed, total_ok - ok, *_OUTSIDE) - math.log(max(1, choices))
+        fit = claim(failed, ok, total - failed, total_ok - ok, choices)
         if scope not in best or fit > best[scope].fit:
             true = sum(n for (who, g), n in found.failed.items() if inside(who, g))
             asked = true + sum(n for (who, g), n in found.ok.items() if inside(who, g))
