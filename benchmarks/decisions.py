@@ -30,6 +30,7 @@ from monitor.adapters.sql.caller_rows import packed
 from monitor.api.app import create_api
 from monitor.api.decisions import decide_and_write
 from monitor.api.deps import Deps
+from monitor.collector import resting, spare_what_stays
 from monitor.control.judge import Judge
 from monitor.core.activity import Activity, Day
 from monitor.core.instants import DAY_MS, HOUR_MS, MINUTE_MS
@@ -46,7 +47,6 @@ from monitor.core.windows import (
     Span,
     UsageKey,
 )
-from monitor.daemon.collector import resting, spare_what_stays
 from monitor.demo.parts.postgres import PostgresServer
 from monitor.ingest import Clock
 from monitor.notify.notifier import Notifier

@@ -15,9 +15,9 @@ import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from monitor.collector import resting, spare_what_stays
 from monitor.config.sections import RetentionSection, WatchSection
 from monitor.core.instants import DAY_MS
-from monitor.daemon.collector import resting, spare_what_stays
 from monitor.errors import RollwatchError
 from monitor.ingest import Clock
 from monitor.ports import Retention, UpkeepStore

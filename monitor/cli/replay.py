@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from monitor.cli.common import say, settings, show_table
+from monitor.collector import collect_seldom
 
 if TYPE_CHECKING:
     from monitor.config import Settings
@@ -91,6 +92,7 @@ def replay(  # noqa: PLR0917 - the command's options
     )
     mapping = _mapping(preset, gateway, region, registry, base, in_force)
     work = _Work(events=events, mapping=mapping, detector=detector)
+    collect_seldom()
     if out is not None and alerts is not None:
         _write(work, plan, out, alerts)
     if what_if:

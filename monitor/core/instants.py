@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 SECOND_MS = 1_000
 MINUTE_MS = 60_000
@@ -29,8 +30,9 @@ def from_ms(epoch_ms: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=epoch_ms)
 
 
+@lru_cache(maxsize=32_768)
 def rfc3339(epoch_ms: int) -> str:
-    """Return RFC 3339 in UTC: whole seconds without a fraction, otherwise milliseconds.
+    """Return RFC 3339 in UTC: whole seconds without a fraction, otherwise milliseconds. The latest are remembered.
 
     >>> rfc3339(1_779_999_999_123)
     '2026-05-28T20:26:39.123Z'

@@ -7,13 +7,13 @@ batch is dropped, the partition claimed again and read from where the store stan
 
 from __future__ import annotations
 
-import gc
 import threading
 from collections.abc import Iterable
 from functools import partial
 
 import structlog
 
+from monitor.collector import collect_seldom
 from monitor.errors import Fenced, RollwatchError, SourceAway, Stalled, StoreAway, ValueRefused
 from monitor.ingest.claiming import Claimant
 from monitor.ingest.lane import AccumulatorFactory, Lane, RejectWindow, due_lanes, reject_ordinals
@@ -90,9 +90,7 @@ class Worker:
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; then flush, leave the group and return. Raises `Stalled`."""
-        # Counting makes millions of small values, none of them in a cycle: looking for cycles took a third of the time.
-        gc.freeze()
-        gc.set_threshold(100_000, 50, 100)
+        collect_seldom()
         self._prober.start()
         try:
             while not stop.is_set():

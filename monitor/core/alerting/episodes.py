@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from monitor.core.alerting.callers import CallerId
@@ -25,6 +25,27 @@ class Episode:
     used_ms: int = 0
 
 
+class _Written(dict[str, Json]):
+    """A memory that still has the episodes which it was written from: a loop need not read what it wrote itself."""
+
+    __slots__ = ("episodes",)
+
+    def __init__(self, episodes: dict[CallerId, Episode], beside: Mapping[str, Json]) -> None:
+        """Write them; they are not changed any more."""
+        callers: list[Json] = [
+            {
+                "caller": caller_code(caller),
+                "began": each.began_ms,
+                "open": each.is_open,
+                "cause": each.cause,
+                "used": each.used_ms,
+            }
+            for caller, each in episodes.items()
+        ]
+        super().__init__({"callers": callers, **beside} if callers else beside)
+        self.episodes = episodes
+
+
 class CallerEpisodes:
     """The episodes of one kind in one rollover, read from a memory and written back."""
 
@@ -32,14 +53,9 @@ class CallerEpisodes:
         """Read them."""
         self._kind = kind
         self._look = look
-        self._episodes: dict[CallerId, Episode] = {}
-        for caller, entry in decoded(memory.get("callers")):
-            self._episodes[caller] = Episode(
-                began_ms=_whole(entry.get("began")),
-                is_open=entry.get("open") is True,
-                cause=cause if isinstance(cause := entry.get("cause"), str) else None,
-                used_ms=_whole(entry.get("used")),
-            )
+        self._memory = memory
+        self._changed = False
+        self._episodes = memory.episodes if isinstance(memory, _Written) else dict(_read(memory))
 
     def __contains__(self, caller: CallerId) -> bool:
         """Return whether anything was ever told of that caller."""
@@ -68,9 +84,9 @@ class CallerEpisodes:
         if before is not None and before.is_open:
             episode = replace(before, cause=cause, used_ms=max(used_ms, before.used_ms))
         else:
-            self._episodes.pop(caller, None)
+            self._own().pop(caller, None)
             episode = Episode(began_ms=self._look.now_ms, cause=cause, used_ms=used_ms)
-        self._episodes[caller] = episode
+        self._own()[caller] = episode
         return self._look.alert(
             self._kind,
             severity=severity,
@@ -84,7 +100,7 @@ class CallerEpisodes:
     def close(self, caller: CallerId, *, why: str, used_ms: int | None = None) -> Alert:
         """End the open episode; return its `resolved`."""
         episode = self._episodes[caller]
-        self._episodes[caller] = replace(episode, is_open=False, used_ms=max(episode.used_ms, used_ms or 0))
+        self._own()[caller] = replace(episode, is_open=False, used_ms=max(episode.used_ms, used_ms or 0))
         return self._look.alert(
             AlertKind.RESOLVED,
             severity=AlertSeverity.INFO,
@@ -109,22 +125,34 @@ class CallerEpisodes:
                     used_ms=None if view is None else view.last_old_use_ms,
                 )
 
-    def memory(self) -> Memory:
-        """Return what has to be remembered."""
-        callers: list[Json] = [
-            {
-                "caller": caller_code(caller),
-                "began": each.began_ms,
-                "open": each.is_open,
-                "cause": each.cause,
-                "used": each.used_ms,
-            }
-            for caller, each in self._episodes.items()
-        ]
-        return {"callers": callers} if callers else {}
+    def memory(self, **beside: Json) -> Memory:
+        """Return what has to be remembered, with values beside the episodes: the same memory if it says so already."""
+        if not self._changed and all(self._memory.get(name) == value for name, value in beside.items()):
+            return self._memory
+        return _Written(self._episodes, {name: value for name, value in beside.items() if value is not None})
+
+    def _own(self) -> dict[CallerId, Episode]:
+        """Return the episodes to be changed: what a memory holds stays as it is."""
+        if not self._changed:
+            self._changed = True
+            self._episodes = dict(self._episodes)
+        return self._episodes
 
     def _name(self, caller: CallerId, episode: Episode) -> str:
         return episode_name(self._kind, self._look.rollover.id, caller, episode.began_ms)
+
+
+def _read(memory: Memory) -> Iterator[tuple[CallerId, Episode]]:
+    for caller, entry in decoded(memory.get("callers")):
+        yield (
+            caller,
+            Episode(
+                began_ms=_whole(entry.get("began")),
+                is_open=entry.get("open") is True,
+                cause=cause if isinstance(cause := entry.get("cause"), str) else None,
+                used_ms=_whole(entry.get("used")),
+            ),
+        )
 
 
 def _whole(value: Json | None) -> int:

@@ -42,7 +42,7 @@ def straggler(memory: Memory, look: Look) -> tuple[list[Alert], Memory]:
                         evidence=_evidence(look, mark, view, blocker),
                     )
                 )
-    return alerts, {**episodes.memory(), **({} if told is None else {"mark": told})}
+    return alerts, episodes.memory(mark=told)
 
 
 def still_there(view: CallerView, now_ms: int) -> bool:

@@ -92,11 +92,12 @@ def profile(
     fails = proven.last_rejected_ms is not None and (
         proven.last_served_ms is None or proven.last_rejected_ms > proven.last_served_ms
     )
-    known, gone = _gone_silence(rhythm, policy)
+    variation = rhythm.variation
+    known, gone = _gone_silence(rhythm, variation, policy)
     silence = _migrated_silence(old, rhythm, last_used, proven.first_served_ms, policy)
     if after is not None:
         silence = max(silence, after + policy.settle_ms - last_sign)
-    expected = _next_expected(rhythm, last_used)
+    expected = _next_expected(rhythm, variation, last_used)
     return Profile(
         client=old[0].client,
         source=old[0].source,
@@ -113,7 +114,7 @@ def profile(
         new_since_last_ms=after,
         longest_gap_ms=rhythm.longest_gap_ms,
         sightings=rhythm.sightings,
-        variation=rhythm.variation,
+        variation=variation,
         known_rhythm=known,
         silence_ms=silence,
         gone_silence_ms=None if fails else gone,
@@ -212,9 +213,8 @@ def _migrated_silence(
     return min(policy.quiet_window_ms, needed)
 
 
-def _gone_silence(rhythm: Rhythm, policy: Policy) -> tuple[bool, int]:
+def _gone_silence(rhythm: Rhythm, variation: float | None, policy: Policy) -> tuple[bool, int]:
     """Return whether the rhythm is known, and the observed silence after which the caller is gone."""
-    variation = rhythm.variation
     floor = max(policy.quiet_window_ms, policy.gone_after_ms)
     if rhythm.sightings >= policy.min_sightings and variation is not None and variation <= REGULAR_VARIATION:
         return True, max(floor, int(policy.gap_factor * rhythm.longest_gap_ms))
@@ -251,10 +251,9 @@ def _first_served_after(record: CallerRecord, moment_ms: int) -> int:
     return last
 
 
-def _next_expected(rhythm: Rhythm, last_used: int) -> int:
+def _next_expected(rhythm: Rhythm, variation: float | None, last_used: int) -> int:
     """Return when the next use is expected: by the mean gap of a steady rhythm, else by the hours of its week."""
     mean = rhythm.at_latest.mean_gap_ms
-    variation = rhythm.variation
     begun = rhythm.at_latest.begun_ms
     steady = variation is not None and variation <= REGULAR_VARIATION
     if mean is not None and begun is not None and steady and mean > _DAILY_MS:

@@ -8,20 +8,17 @@ from monitor.core.decision import Status
 from monitor.core.gate.finding import Finding, Trouble, finding, trouble
 from monitor.core.gate.look import Look
 from monitor.core.instants import rfc3339
-from monitor.core.windows import earlier, later
 
 CLAUSE = "C1"
 
 
 def registry(look: Look) -> Finding:
     """Judge the registry against what was seen. Rate limiting and gateway errors are no control: nothing was served."""
-    old_first = old_last = new_last = None
-    for record in look.evidence.callers:
-        if record.credential in look.old_credentials:
-            old_first = earlier(old_first, record.facts.first_served_ms)
-            old_last = later(old_last, record.facts.last_served_ms)
-        elif record.credential in look.new_credentials and look.region in (None, record.region):
-            new_last = later(new_last, record.facts.last_served_ms)
+    old = [each.facts for each in look.records_of(look.old_credentials)]
+    new = [each.facts for each in look.records_of(look.new_credentials, regional=True)]
+    old_first = min([each.first_served_ms for each in old if each.first_served_ms is not None], default=None)
+    old_last = max([each.last_served_ms for each in old if each.last_served_ms is not None], default=None)
+    new_last = max([each.last_served_ms for each in new if each.last_served_ms is not None], default=None)
     return finding(
         CLAUSE,
         [*_versions(look), *_old(look, old_first), *_new(look, new_last)],
