@@ -1,7 +1,8 @@
 """A caller's rhythm on one version, folded day by day: longest gap, sightings, hours of the week.
 
 Days come in order of time and are exact at their ends; within a day we know half hours only. Where that leaves room,
-the answer errs to the patient side: gaps are rounded up, sightings down, so nobody clears too early.
+the answer errs to the patient side: gaps are rounded up, sightings down, so nobody clears too early. How even a rhythm
+is has no patient side: there each use counts as in the middle of its half hour.
 """
 
 from __future__ import annotations
@@ -24,13 +25,12 @@ _EPOCH_WEEKDAY = 3
 """1 January 1970 was a Thursday; Monday is 0."""
 
 
-_DISAGREEMENT = 0.05
-"""A caller that never rests is counted every 12 h in one reading and every 12.5 h in the other."""
-
-
 @dataclass(slots=True)
 class Sightings:
-    """Sightings, counted from the first on: each use as late (or as early) within its half hour as it can have been."""
+    """Sightings, counted from the first on: each use as late in its half hour as it can have been, or in its middle.
+
+    Counted late there are never more of them than there were.
+    """
 
     late: bool
     count: int = 0
@@ -45,38 +45,44 @@ class Sightings:
 
     def add(self, day: Day) -> None:
         """Take in the next day with a served use."""
-        number, first_ms, last_ms, _, slots = day
-        start = number * DAY_MS
-        first_slot, last_slot = (first_ms - start) // SLOT_MS, (last_ms - start) // SLOT_MS
         begun = self.begun_ms
-        earliest = start if begun is None else begun + SIGHTING_MS
-        while earliest <= last_ms or begun is None:
-            # the first half hour in which a served use at or after `earliest` is certain (late) or possible
-            at = (earliest - start) // SLOT_MS if earliest > start else 0
-            if earliest > start and (
-                # only a day's ends are exact: within the half hour of `earliest` itself, they alone can be certain
-                self.late
-                and not (first_slot == at and first_ms >= earliest)
-                and not (last_slot == at and last_ms >= earliest)
-            ):
-                at += 1
-            later = slots >> at
-            if not later:
+        earliest = 0 if begun is None else begun + SIGHTING_MS
+        while earliest <= day.last_ms:
+            at_ms = self._first_use(day, earliest)
+            if at_ms is None:
                 return
-            slot = at + (later & -later).bit_length() - 1
-            if slot == first_slot and first_ms >= earliest:
-                at_ms = first_ms
-            elif self.late:
-                at_ms = min(last_ms, start + (slot + 1) * SLOT_MS - 1)
-            else:
-                at_ms = max(earliest, start + slot * SLOT_MS)
             if begun is not None:
                 gap = float(at_ms - begun)
                 self.gap_sum += gap
                 self.gap_square_sum += gap * gap
             self.count += 1
             self.begun_ms = begun = at_ms
-            earliest = begun + SIGHTING_MS
+            earliest = at_ms + SIGHTING_MS
+
+    def _first_use(self, day: Day, earliest_ms: int) -> int | None:
+        """Return when the first use at or after a moment was, in this reading; only a day's ends are exact."""
+        number, first_ms, last_ms, _, slots = day
+        start = number * DAY_MS
+        slot = (earliest_ms - start) // SLOT_MS if earliest_ms > start else 0
+        later = slots >> slot
+        while later:
+            step = (later & -later).bit_length() - 1
+            slot += step
+            begin = start + slot * SLOT_MS
+            if begin <= first_ms < begin + SLOT_MS and first_ms >= earliest_ms:
+                return first_ms
+            if begin <= last_ms < begin + SLOT_MS:
+                at_ms = last_ms
+            elif self.late:
+                # within the moment's own half hour none is certain to come after it
+                at_ms = begin + SLOT_MS - 1 if begin >= earliest_ms else begin
+            else:
+                at_ms = begin + SLOT_MS // 2
+            if at_ms >= earliest_ms:
+                return at_ms
+            later >>= step + 1
+            slot += 1
+        return None
 
     @property
     def mean_gap_ms(self) -> float | None:
@@ -108,7 +114,7 @@ class Rhythm:
     week: list[int] = field(default_factory=lambda: [0] * _WEEK_DAYS)
     """Per day of the week (Monday first), the half hours in which it was ever served."""
     at_latest: Sightings = field(default_factory=lambda: Sightings(late=True))
-    at_earliest: Sightings = field(default_factory=lambda: Sightings(late=False))
+    in_the_middle: Sightings = field(default_factory=lambda: Sightings(late=False))
 
     def copy(self) -> Rhythm:
         """Return an independent copy."""
@@ -119,7 +125,7 @@ class Rhythm:
             self.active_slots,
             self.week.copy(),
             self.at_latest.copy(),
-            self.at_earliest.copy(),
+            self.in_the_middle.copy(),
         )
 
     def add(self, day: Day) -> None:
@@ -139,32 +145,24 @@ class Rhythm:
         self.week[(number + _EPOCH_WEEKDAY) % _WEEK_DAYS] |= slots
         if slots:
             self.at_latest.add(day)
-            self.at_earliest.add(day)
+            self.in_the_middle.add(day)
 
     @property
     def sightings(self) -> int:
         """Return how many sightings there were at least."""
-        return min(self.at_latest.count, self.at_earliest.count)
+        return self.at_latest.count
 
     @property
     def variation(self) -> float | None:
-        """Return the coefficient of variation of the gaps between sightings; `None` where it cannot be told.
-
-        Half hours leave two readings, each use as late and as early as can be; where they disagree on how many
-        sightings there were, the rhythm is finer than we can see, and nothing may be concluded from it.
-        """
-        late, early = self.at_latest.variation, self.at_earliest.variation
-        most, least = self.at_earliest.count, self.at_latest.count
-        if late is None or early is None or abs(most - least) > max(1.0, _DISAGREEMENT * least):
-            return None
-        return max(late, early)
+        """Return the coefficient of variation of the gaps between sightings; `None` where it cannot be told."""
+        return self.in_the_middle.variation
 
 
 Marks = tuple[tuple[int, int], ...]
 """Per activity, (days, uses) before a day: the same as long as nothing arrived late for one of them."""
 
 _PACKED = Struct("<B 3q 4q 7q 2q2d 2q2d")
-FOLD_FORMAT = 1
+FOLD_FORMAT = 2
 """Raise it with any change of what a fold says: what an older release packed is then folded anew."""
 _NEVER = -1
 
@@ -201,7 +199,7 @@ class Folded:
         rhythm = self.rhythm
         sightings = [
             number
-            for each in (rhythm.at_latest, rhythm.at_earliest)
+            for each in (rhythm.at_latest, rhythm.in_the_middle)
             for number in (each.count, _or_never(each.begun_ms), each.gap_sum, each.gap_square_sum)
         ]
         return _PACKED.pack(

@@ -40,7 +40,7 @@ def _outage(story: Story) -> None:
     ends = begins + int(story.random.uniform(1, 12) * HOUR_MS)
     for gateway in GATEWAYS:
         story.silence(gateway, begins, ends)
-        story.due(AlertKind.TELEMETRY, from_ms=begins + 15 * MINUTE_MS, within_ms=2 * HOUR_MS, gateway=gateway)
+        story.due(AlertKind.TELEMETRY, from_ms=begins, within_ms=2 * HOUR_MS, gateway=gateway)
     story.healthy = False
 
 

@@ -95,6 +95,7 @@ def profile(
     variation = rhythm.variation
     known, gone = _gone_silence(rhythm, variation, policy)
     silence = _migrated_silence(old, rhythm, last_used, proven.first_served_ms, policy)
+    silence = max(silence, _credentials_silent_from(old, policy) - last_sign)
     if after is not None:
         silence = max(silence, after + policy.settle_ms - last_sign)
     expected = _next_expected(rhythm, variation, last_used)
@@ -213,6 +214,27 @@ def _migrated_silence(
     return min(policy.quiet_window_ms, needed)
 
 
+def _credentials_silent_from(old: Sequence[CallerRecord], policy: Policy) -> int:
+    """Return when the last credential of the version has been silent for long enough, by its own longest gap.
+
+    Two credentials of one version are in two places, and somebody has to change both: what comes every five days with
+    the one is not proven by what came every hour with the other.
+    """
+    by_credential: dict[str, list[CallerRecord]] = {}
+    for record in old:
+        if record.facts.last_accepted_ms is not None:
+            by_credential.setdefault(record.credential, []).append(record)
+    if len(by_credential) < 2:  # noqa: PLR2004 - one credential is the whole caller
+        return 0
+    found = 0
+    for records in by_credential.values():
+        _, rhythm = _fold(records, None)
+        last_ms = max(each.facts.last_accepted_ms or 0 for each in records)
+        needed = max(policy.settle_ms, int(policy.gap_factor * rhythm.longest_gap_ms))
+        found = max(found, last_ms + min(policy.quiet_window_ms, needed))
+    return found
+
+
 def _gone_silence(rhythm: Rhythm, variation: float | None, policy: Policy) -> tuple[bool, int]:
     """Return whether the rhythm is known, and the observed silence after which the caller is gone."""
     floor = max(policy.quiet_window_ms, policy.gone_after_ms)
@@ -253,8 +275,8 @@ def _first_served_after(record: CallerRecord, moment_ms: int) -> int:
 
 def _next_expected(rhythm: Rhythm, variation: float | None, last_used: int) -> int:
     """Return when the next use is expected: by the mean gap of a steady rhythm, else by the hours of its week."""
-    mean = rhythm.at_latest.mean_gap_ms
-    begun = rhythm.at_latest.begun_ms
+    mean = rhythm.in_the_middle.mean_gap_ms
+    begun = rhythm.in_the_middle.begun_ms
     steady = variation is not None and variation <= REGULAR_VARIATION
     if mean is not None and begun is not None and steady and mean > _DAILY_MS:
         return max(last_used + 1, begun + _calendar(int(mean)))

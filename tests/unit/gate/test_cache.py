@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from monitor.core.callers import CallerCache, profile
+from monitor.core.callers import CallerCache
 from monitor.core.decision import Status, Verdict
-from monitor.core.policy import Policy
 from tests.unit.gate.stories import NOW, D, H, edge, healthy
 from tests.unit.gate.world import START, Use, World, every, moved, records
 
@@ -68,19 +67,3 @@ def test_an_empty_roster_is_no_proof_that_everybody_moved() -> None:
     nobody = healthy(uses=[each for each in moved() if each.credential != "cred-1"])
     assert status(nobody, "C7") is Status.UNKNOWN
     assert status(replace(nobody, evidence={"never_used_acknowledged_by": "ana"}), "C7") is Status.PASS
-
-
-def test_a_rhythm_finer_than_half_hours_show_is_not_called_regular() -> None:
-    def rhythm(steps: list[int]) -> tuple[bool, int]:
-        at, uses = START, []
-        for step in steps:
-            uses.append(Use(at=at))
-            at += step
-        found, _ = profile(records(uses), [], Policy())
-        return found.known_rhythm, found.sightings
-
-    minute = H // 60
-    six_hourly = [6 * H + shift * minute for shift in (-7, 9, -5, 6, -8, 7, -6, 8, -9, 5, -4, 3)]
-    assert not rhythm(six_hourly)[0], "every 12 h or every 18 h? the two readings disagree"
-    assert rhythm([D] * 5) == (True, 5)
-    assert rhythm([2 * H] * 40)[0], "a caller that hardly rests is regular in both readings"

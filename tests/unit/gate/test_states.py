@@ -340,3 +340,20 @@ def test_a_new_adopter_is_named_and_blocks() -> None:
     assert found.new_adopter
     assert not found.cleared
     assert not states(World(uses=DAILY, now=START + 2 * D))["acme/eu"].new_adopter
+
+
+def test_each_credential_of_the_old_version_falls_silent_by_its_own_rhythm() -> None:
+    """A job every five days, with a credential of its own, is not proven by the hourly caller of the same name."""
+    other = "cred-1b"
+    versions = (KeyVersion(version=1, credentials=(OLD, other)), KeyVersion(version=2, credentials=(NEW,)))
+    known = registry(keys=(Key(key="k", versions=versions),))
+    slow = every(5 * D, first=START - 99 * D, last=START + D, credential=other)
+
+    def state(uses: list[Use], now: int) -> str:
+        return states(World(uses=uses, now=now, registry=known))["acme/eu"].state.value
+
+    last_ms, soon = slow[-1].at, START + 4 * D
+    assert state(moved(), soon) == "migrated"
+    assert state([*moved(), *slow], soon) == "draining"
+    assert state([*moved(), *slow], last_ms + int(7.5 * D) - 1) == "draining"
+    assert state([*moved(), *slow], last_ms + int(7.5 * D)) == "migrated"
