@@ -64,9 +64,10 @@ lock: $(BIN)/uv ## renew the locked, hashed requirements
 faults: $(VENV)/dev.stamp ## kill -9 two hundred times, and everything else that the world does to a worker
 	ROLLWATCH_TEST_KILLS=200 $(BIN)/python -m pytest tests/e2e/test_faults.py tests/e2e/test_changed_topics.py --timeout=1800
 
-bench: $(VENV)/dev.stamp ## what ingest (beside the usual ways), decisions, pages and panels cost; half an hour
+bench: $(VENV)/dev.stamp ## what ingest (beside the usual ways), decisions, replays, pages and panels cost; three quarters of an hour
 	$(BIN)/python benchmarks/ingest.py
 	$(BIN)/python benchmarks/decisions.py
+	$(BIN)/python benchmarks/replay.py
 	$(BIN)/python benchmarks/pages.py
 	$(BIN)/python benchmarks/dashboards.py
 

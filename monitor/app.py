@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from enum import StrEnum
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
@@ -310,7 +311,7 @@ def _detection(settings: Settings, store: Store) -> Detection:
     def make() -> Detection:
         # In the watch loop's thread: scikit-learn and pandas take longer to import than all the rest to start.
         from monitor.adapters.detector import RolloverDetector
-        from monitor.watch.detector_feed import StoreDetection
+        from monitor.watch.detector_feed import StoreDetection, refused_on_purpose
 
         budget = settings.default_policy().false_episodes_per_1000_key_days
         return StoreDetection(
@@ -319,6 +320,7 @@ def _detection(settings: Settings, store: Store) -> Detection:
             trained=lambda record, now_ms: store.put_model_run(
                 ModelRun(trained_at_ms=now_ms, kind="detector", body=record)
             ),
+            refused=partial(refused_on_purpose, store),
         )
 
     return Warming(make, store)

@@ -15,7 +15,9 @@ from monitor.core.decision import Json
 from monitor.core.events import Outcome, Reason
 from monitor.core.instants import DAY_MS, HOUR_MS, MINUTE_MS
 from monitor.core.registry import Registry
+from monitor.core.rollover import Lifecycle
 from monitor.core.windows import CallerGatewayKey, FailureKey, Span, UsageKey
+from monitor.ports import EvidenceStore
 from monitor.ports.detection import FailureDetector, MinuteUse
 from monitor.ports.outbox import Incident
 from monitor.watch.detection import Detected
@@ -23,7 +25,24 @@ from monitor.watch.detection import Detected
 _LATE_MS: Final = 15 * MINUTE_MS
 """Details of the last minutes are read again at each look: what arrives later than this joins the rates only."""
 _HISTORY_MS: Final = 14 * DAY_MS
+_NEVER: Final = (0, 0)
+_ON_PURPOSE: Final = frozenset({Lifecycle.BROWNOUT, Lifecycle.DISABLED})
 _CHUNK_MS: Final = 6 * HOUR_MS
+
+
+VersionName = tuple[str, int]
+"""(key, version)."""
+Refused = Mapping[VersionName, int]
+"""Versions that people have the gateways refuse, each with the moment (epoch ms) since when."""
+
+
+def refused_on_purpose(store: EvidenceStore, now_ms: int) -> Refused:
+    """Return the old versions in a brownout, or disabled, now: whoever is refused there was meant to be."""
+    with store.snapshot() as snapshot:
+        states = snapshot.states(now_ms).values()
+    return {
+        (each.rollover.key, each.rollover.from_version): each.since_ms for each in states if each.state in _ON_PURPOSE
+    }
 
 
 class DetectorStore(Protocol):
@@ -53,7 +72,8 @@ class DetectorStore(Protocol):
 class StoreDetection:
     """`Detection` on a store: warms from history at its first look, then takes in what grew; trains once a day.
 
-    Belongs to one thread. `trained` is told the record of each training (`model_runs`).
+    Belongs to one thread. `trained` is told the record of each training (`model_runs`). `refused` names the versions
+    that are refused on purpose at a moment: their failures are left out, since other eyes are on those.
     """
 
     def __init__(
@@ -62,12 +82,16 @@ class StoreDetection:
         store: DetectorStore,
         *,
         trained: Callable[[Mapping[str, Json], int], None] = lambda _record, _now_ms: None,
+        refused: Callable[[int], Refused] = lambda _now_ms: {},
         history_ms: int = _HISTORY_MS,
     ) -> None:
         """Prepare; nothing is read before the first look."""
         self._detector = detector
         self._store = store
         self._trained = trained
+        self._refused = refused
+        self._in_force: Refused = {}
+        self._over: dict[VersionName, tuple[int, int]] = {}
         self._history_ms = history_ms
         self._registry: Registry | None = None
         self._looked_ms: int | None = None
@@ -81,6 +105,7 @@ class StoreDetection:
         if registry is not self._registry:
             self._detector.register(registry)
             self._registry = registry
+        self._plan(now_ms)
         if self._looked_ms is None:
             self._warm(registry, now_ms)
             alerts: Sequence[object] = ()
@@ -100,6 +125,23 @@ class StoreDetection:
             self._trained(self._detector.train(now_ms), now_ms)
         return found
 
+    def _plan(self, now_ms: int) -> None:
+        """Note what is refused on purpose, and what was until now: failures of that time may arrive a little later."""
+        refused = self._refused(now_ms)
+        over = {name: span for name, span in self._over.items() if span[1] > now_ms - _LATE_MS}
+        over |= {name: (since_ms, now_ms) for name, since_ms in self._in_force.items() if name not in refused}
+        self._in_force, self._over = refused, over
+
+    def _unplanned(self, registry: Registry, cells: Iterable[tuple[FailureKey, int]]) -> Iterable[MinuteUse]:
+        """Yield the failures that nobody meant to happen."""
+        for use in _failure_uses(registry, cells):
+            name = (use.key, use.version)
+            since_ms, until_ms = self._over.get(name, _NEVER)
+            if name in self._in_force:
+                since_ms, until_ms = self._in_force[name], use.minute_ms
+            if not since_ms - MINUTE_MS < use.minute_ms <= until_ms:
+                yield use
+
     def _warm(self, registry: Registry, now_ms: int) -> None:
         """Take up stored history, hour by hour, and the incidents that were open."""
         start = (now_ms - self._history_ms) // HOUR_MS * HOUR_MS
@@ -114,7 +156,7 @@ class StoreDetection:
             usage = self._store.usage_cells(from_ms=chunk, to_ms=end)
             hours = _by_hour(
                 chain(
-                    _failure_uses(registry, failures),
+                    self._unplanned(registry, failures),
                     _volume_uses(
                         registry,
                         (
@@ -163,7 +205,7 @@ class StoreDetection:
         self._usage = usage
         return list(
             chain(
-                _failure_uses(registry, fresh_failures),
+                self._unplanned(registry, fresh_failures),
                 _span_uses(registry, fresh_spans),
                 _volume_uses(registry, fresh_usage, newest_ms=now_ms - 1),
             )

@@ -184,3 +184,23 @@ def test_it_trains_once_a_day() -> None:
     assert recorder.trainings == 1
     feed.look(REGISTRY, NOW + DAY_MS)
     assert recorder.trainings == 2
+
+
+def test_what_is_refused_on_purpose_is_not_told_to_the_detector_and_what_comes_after_is() -> None:
+    shelf, refused = Shelf(), {("k", 1): NOW + MINUTE_MS}
+    recorder = Recorder()
+    feed = StoreDetection(recorder, shelf, refused=lambda _now_ms: dict(refused))
+
+    def told(minute: int, at: int) -> list[tuple[int, int]]:
+        for version in (1, 2):
+            shelf.failures[failure(NOW + minute * MINUTE_MS, f"c{version}")] = 3
+        feed.look(REGISTRY, NOW + at * MINUTE_MS)
+        return [(use.version, (use.minute_ms - NOW) // MINUTE_MS) for use in recorder.fed]
+
+    feed.look(REGISTRY, NOW)
+    assert told(0, 2) == [(1, 0), (2, 0)], "before it began"
+    assert told(2, 3) == [(2, 2)], "the new version is never refused on purpose"
+    refused.clear()
+    assert told(4, 5) == [(2, 4)], "it ended since the last look"
+    assert told(3, 6) == [(2, 3)], "what comes late was meant too"
+    assert told(7, 8) == [(1, 7), (2, 7)], "it is over"
