@@ -30,7 +30,7 @@ from monitor.adapters.sql.caller_rows import packed
 from monitor.api.app import create_api
 from monitor.api.decisions import decide_and_write
 from monitor.api.deps import Deps
-from monitor.collector import resting, spare_what_stays
+from monitor.collector import collect_less, resting, spare_what_stays
 from monitor.control.judge import Judge
 from monitor.core.activity import Activity, Day
 from monitor.core.instants import DAY_MS, HOUR_MS, MINUTE_MS
@@ -252,6 +252,7 @@ def spread(found: list[float]) -> str:
 
 def measure(world: World, asked: int) -> Iterator[tuple[str, str, str]]:
     """Yield the rows of the table."""
+    collect_less()  # as the daemon does
     dice = random.Random(1)
     names = [f"move-{dice.randrange(world.rollovers):04d}" for _ in range(asked)]
     stranger = open_store(str(world.store._db.engine.url.render_as_string(hide_password=False)))

@@ -22,6 +22,7 @@ import structlog
 from monitor.adapters.metrics import Metrics
 from monitor.adapters.sql import open_store, upgrade
 from monitor.cli import installed_version
+from monitor.collector import collect_less
 from monitor.config import Settings, load_settings
 from monitor.config.addresses import is_loopback
 from monitor.core.instants import SECOND_MS
@@ -100,6 +101,7 @@ class Daemon:
         settings, clock, metrics = self.settings, self.clock, self.metrics
         url = settings.store_url()
         _make_folder(settings)
+        collect_less()
 
         # The store: lazy, shared by all threads; its keeper migrates it as soon as it answers.
         store = open_store(url)

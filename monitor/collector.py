@@ -16,6 +16,15 @@ def collect_seldom() -> None:
     gc.set_threshold(100_000, 50, 100)
 
 
+def collect_less() -> None:
+    """Let the collector look less often, for the rest of the process.
+
+    A process that answers keeps more and more callers at first: each full round made an answer wait for a tenth of a
+    second.
+    """
+    gc.set_threshold(50_000, 20, 20)
+
+
 @contextmanager
 def resting() -> Iterator[None]:
     """Let nothing be collected meanwhile: for work that makes much, and drops little of it."""
