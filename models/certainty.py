@@ -19,13 +19,12 @@ _LOG_ODDS = math.log(1e3)
 _MINUTES = 15
 """Look-ups of keys fail and heal within a quarter of an hour; what lasts longer is no blip."""
 _WINDOWS = 4
-_HOUR, _SIX_HOURS = 60, 360
+_SIX_HOURS = 360
 _USED = 10
 """Requests by which a caller has shown that it can use the key."""
-_SEVERAL = 3
+_SEVERAL, _TWICE = 3, 2
 _OTHER_KEYS = 2
 """Keys that fail at one gateway at once, this one included: more of them make it an outage."""
-_SETTLED_MINUTES = 120
 _BROKEN = 0.15
 _MOSTLY = 0.5
 
@@ -74,6 +73,7 @@ def beyond_doubt(
     *,
     keys_failing_here: int,
     region_of: Callable[[str], str],
+    retirements_told: bool = False,
     now: int,
 ) -> bool:
     """Tell whether what fails, where and for whom leaves no other explanation than a failed rollover.
@@ -85,6 +85,7 @@ def beyond_doubt(
         life: where the version stands; refusals of a retired version are never beyond doubt.
         keys_failing_here: keys that fail at the leading gateway just now, this one included.
         region_of: a gateway's region, "" where none is known.
+        retirements_told: whether the registry writes retirements down, so that a version without one is alive.
         now: the look, epoch minutes.
     """
     if evidence.kind not in {CREDENTIAL, FORBIDDEN} or keys_failing_here > _OTHER_KEYS:
@@ -93,6 +94,8 @@ def beyond_doubt(
         return False
     if life.retired is not None and life.role == "from":
         return False
+    if retirements_told and life.role == "from" and _dead_alive(key, number, evidence):
+        return True
     failures = _lasting(key, number, evidence, now)
     if not failures:
         return False
@@ -105,17 +108,26 @@ def beyond_doubt(
     )
 
 
+def _dead_alive(key: KeyPast, number: int, evidence: Evidence) -> bool:
+    """Tell whether gateways call a version dead that the registry calls alive, to callers that used it."""
+    used = {c.who for c in evidence.callers if c.who in key.proven and not c.recovered}
+    used = {who for who in used if key.proven[who].versions[number].successes >= _USED}
+    dead = sum(f.count for f in evidence.failures if f.caller in used and f.reason in {"revoked", "expired"})
+    return dead >= _TWICE
+
+
 def _lasting(key: KeyPast, number: int, evidence: Evidence, now: int) -> list[RecentFailure]:
     """Return the failures of known callers since the trouble began; none where it is too young or too thin."""
     version = key.versions[number]
-    began = min((c.started for c in evidence.callers if not c.recovered), default=now)
+    began = min(c.started for c in evidence.callers)
     onset = max(began, now - _SIX_HOURS)
+    at_home = {source for _, source in key.proven} - {""}
     chosen = [
         f
         for f in version.failures
         if f.minute >= onset
         and REASON_CLASS.get(f.reason, CREDENTIAL) == evidence.kind
-        and (f.caller in key.proven or key.callers[f.caller].nameless)
+        and (f.caller in key.proven or (key.callers[f.caller].nameless and f.caller[1] in at_home))
     ]
     lasted = max((f.minute for f in chosen), default=now) - min((f.minute for f in chosen), default=now)
     if lasted < _MINUTES or len({f.minute // BIN_MINUTES for f in chosen}) < _WINDOWS:
@@ -137,18 +149,23 @@ def _witnesses(key: KeyPast, number: int, failures: Iterable[RecentFailure]) -> 
 
 
 def _never_served(key: KeyPast, number: int, failures: Iterable[RecentFailure]) -> bool:
-    """Tell whether a caller that used another version well has been refused with this one ever since it moved."""
+    """Tell whether a caller that used another version well has been refused with this one ever since it moved.
+
+    Where gateways name nobody whom they refuse, its source must be known, and nobody at all have been served.
+    """
     windows: dict[CallerKey, set[int]] = {}
     for f in failures:
         windows.setdefault(f.caller, set()).add(f.minute // BIN_MINUTES)
     for who, failed in windows.items():
-        past = key.proven.get(who)
-        if past is None or past.versions[number].first_ok >= 0 or len(failed) < _WINDOWS:
+        if len(failed) < _WINDOWS or BIN_MINUTES * (max(failed) - min(failed)) < _MINUTES:
             continue
-        served = sum(v.successes for n, v in past.versions.items() if n < number)
-        lasted = BIN_MINUTES * (max(failed) - min(failed))
-        if served >= _USED and lasted >= _MINUTES:
+        past = key.proven.get(who)
+        if past is None and key.versions[number].ok_total == 0:
             return True
+        if past is not None and past.versions[number].first_ok < 0:
+            served = sum(v.successes for n, v in past.versions.items() if n < number)
+            if served >= _USED:
+                return True
     return False
 
 

@@ -256,6 +256,7 @@ class Detector:
             candidate.life,
             keys_failing_here=round(math.expm1(candidate.features[INDEX["keys_failing_here"]])),
             region_of=self._around.region_of,
+            retirements_told=self.state.retirements_told,
             now=candidate.minute,
         )
 

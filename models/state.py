@@ -47,6 +47,8 @@ class FleetState:
         self._touched: set[tuple[str, int]] = set()
         self._failing: deque[tuple[int, str, str]] = deque()
         self._habits: dict[str, dict[str, int]] = {}
+        self.retirements_told = False
+        """Whether any rollover ever had a retirement in the registry: only then does the lack of one say something."""
         self.regions: dict[str, str] = {}
         self.addresses: frozenset[str] = frozenset()
         self.heard: dict[str, int] = {}
@@ -61,6 +63,7 @@ class FleetState:
         """Replace what the registry says of the given keys. Raises `ValueError` on a naive time."""
         self._life.clear()
         for key in facts:
+            self.retirements_told |= any(r.retired_at is not None for r in key.rollovers)
             self._facts[key.key] = key
             for version in key.versions:
                 if version.expires_at is not None:
