@@ -6,6 +6,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 ROLLOVER_SHARE = 0.7
 """Of the budget. Rollovers are a tenth of the key-days and hold nearly all the faults (FACTS section 8)."""
 
@@ -27,6 +30,24 @@ class Peak:
     hour: int
     score: float
     in_rollover: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthyPeaks:
+    """Rows at the oddest moments of simulated fleets in which nothing failed, so many key-days in all.
+
+    What a fleet's own history lacks before its first rollovers: without them a threshold is a guess. `rows` are of
+    `features.NAMES`, `in_rollover` says in which regime each lies.
+    """
+
+    rows: NDArray[np.float64]
+    in_rollover: NDArray[np.bool_]
+    key_days: float
+
+    def peaks(self, scores: NDArray[np.float64]) -> list[Peak]:
+        """Return the rows as peaks, an episode each, by the scores of whatever detector is to be calibrated."""
+        pairs = zip(scores.tolist(), self.in_rollover.tolist(), strict=True)
+        return [Peak(key=str(i), hour=0, score=s, in_rollover=r) for i, (s, r) in enumerate(pairs)]
 
 
 class PeakBook:

@@ -27,6 +27,7 @@ _HABIT_FAILURES = 3.0
 _STUFFING_CALLERS = 4
 _STUFFING_FAILURES = 10
 _NAMELESS_IS_USUAL = 0.3
+_FAR_LIKELIER = math.log(1000.0)
 
 
 class Cause(StrEnum):
@@ -137,7 +138,7 @@ def judge(
     cause = _plain(key, number, evidence, life, around, now)
     odds: dict[str, float] = {}
     if cause is None and model is not None:
-        odds = _one_callers_own(model.weigh(features), evidence, around)
+        odds = _place_or_environment(_one_callers_own(model.weigh(features), evidence, around), fits)
         cause = Cause(max(sorted(odds), key=lambda each: odds[each]))
     elif cause is None:
         cause = _fitting(key, evidence, life, fits, now)
@@ -174,6 +175,16 @@ def _one_callers_own(odds: dict[str, float], evidence: Evidence, around: Surroun
     hidden = evidence.reason == "other" or all(around.hides_reasons(g) for g in evidence.by_gateway)
     if one and hidden and odds.get(environment, -math.inf) > odds.get(secret, math.inf):
         return {**odds, secret: odds[environment], environment: odds[secret]}
+    return odds
+
+
+def _place_or_environment(odds: dict[str, float], fits: dict[Scope, Explanation]) -> dict[str, float]:
+    """Prefer a slow propagation to a wrong environment where a region's line is far likelier than any caller's."""
+    delay, environment = Cause.PROPAGATION_DELAY.value, Cause.WRONG_ENVIRONMENT.value
+    if Scope.REGION not in fits or Scope.SOURCE not in fits:
+        return odds
+    if fits[Scope.REGION].fit - max(fits[Scope.SOURCE].fit, fits[Scope.CALLER].fit) >= _FAR_LIKELIER:
+        return {**odds, delay: max(odds[delay], odds[environment]), environment: min(odds[delay], odds[environment])}
     return odds
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import sklearn
 from numpy.typing import NDArray
 
-from models.calibration import PeakBook, Thresholds, calibrate
+from models.calibration import HealthyPeaks, PeakBook, Thresholds, calibrate
 from models.causes import Cause, Surroundings, Verdict, judge
 from models.certainty import beyond_doubt
 from models.doubts import everybody_fails, threshold_of
@@ -109,8 +109,18 @@ class Detector:
     not learnt. Does not promise alerts before `readiness(now).ready`: until then a calibrated baseline stands in.
     """
 
-    def __init__(self, *, reranker: Reranker | None, options: DetectorOptions | None = None) -> None:
-        """Start with no history. `reranker` None runs on the forest alone (the label-free fallback)."""
+    def __init__(
+        self,
+        *,
+        reranker: Reranker | None,
+        options: DetectorOptions | None = None,
+        healthy: HealthyPeaks | None = None,
+    ) -> None:
+        """Start with no history. `reranker` None runs on the forest alone (the label-free fallback).
+
+        `healthy` calibrates that forest until the fleet's own rollovers do; without it, it exceeds its budget.
+        """
+        self._healthy = healthy
         self.options = options or DetectorOptions()
         self.state = FleetState()
         self.episodes = Episodes()
@@ -331,7 +341,11 @@ class Detector:
             if not self.forest.ready:
                 return None
             return calibrate(
-                self._rescored().peaks(), key_days=key_days, budget=self.options.budget, floor=_ALONE, faults=faults
+                self._rescored().peaks(),
+                key_days=key_days,
+                budget=self.options.budget,
+                floor=self._floor(),
+                faults=faults,
             )
         return calibrate(
             self._peaks.peaks(),
@@ -341,6 +355,13 @@ class Detector:
             cap=_DEAF,
             faults=faults,
         )
+
+    def _floor(self) -> Thresholds:
+        """Return the forest's thresholds on simulated fleets: this one's history may hold no rollover yet."""
+        if self._healthy is None:
+            return _ALONE
+        peaks = self._healthy.peaks(self.forest.score(self._healthy.rows))
+        return calibrate(peaks, key_days=self._healthy.key_days, budget=self.options.budget, floor=_ALONE)
 
     def _history_minutes(self, minute: int) -> int:
         return 0 if self.state.first_minute is None else max(0, minute + 1 - self.state.first_minute)

@@ -33,10 +33,11 @@ def everybody_fails(candidate: Candidate) -> bool:
     Outside of rollovers the re-ranker knows only benign trouble: it has never seen one that is not.
     """
     row = candidate.features
+    left = candidate.life.role == "from" and candidate.life.retired is not None
     return (
-        not candidate.in_rollover
+        not (candidate.in_rollover or left)
         and candidate.evidence.kind in {CREDENTIAL, FORBIDDEN}
-        and row[INDEX["fresh_callers"]] >= _MANY
+        and row[INDEX["settled_failing"]] >= _MANY
         and row[INDEX["failing_share_of_callers"]] >= _MOST
         and row[INDEX["fail_share_1h"]] >= _MOST
         and row[INDEX["keys_failing"]] <= _FEW_KEYS

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from models.breakdown import Evidence, FleetView, LifeCycle, class_rate, prior_of, storm_ratio
+from models.breakdown import Evidence, FleetView, LifeCycle, class_rate, prior_of
 from models.history import (
     ERROR,
     FORBIDDEN,
@@ -20,7 +20,7 @@ from models.history import (
     KeyPast,
     VersionPast,
 )
-from models.scopes import Scope, cells, explanations
+from models.structure import SCOPE_NAMES, WIDE_NAMES, scope_features, wide_features
 from models.surprise import contrast, tail_surprise, wilson_lower
 
 NAMES: tuple[str, ...] = (
@@ -45,14 +45,13 @@ NAMES: tuple[str, ...] = (
     "keys_failing_here", "keys_failing", "strangers_1h", "nameless_share", "nameless_habit", "reason_sameness",
     # what is missing: successes and callers that should be there
     "key_ok_ratio", "version_ok_ratio", "lost_callers", "version_callers", "adoption", "version_gateways",
-    "fit_gateway", "fit_gateways", "fit_region", "fit_caller", "fit_source", "siblings_in_region", "sibling_ok",
-    "others_ok_here", "lead_ok_elsewhere", "callers_of_source", "sources", "known_routes_failing", "routes_ok",
-    "storm_ratio", "onset_minutes", "weak_share",
+    *SCOPE_NAMES,
     "gateway_ok_10m", "failing_minutes", "lead_other_failures", "lead_other_ok_age", "lead_nameless",
     # life cycle
     "is_to", "is_from", "in_rollover", "rollover_hours", "is_retired", "retired_hours", "past_expiry", "near_expiry",
     "traffic_share",
     "version_ok_6h", "version_ok_total", "version_hours", "hours_since_first_failure", "key_rate",
+    *WIDE_NAMES,
 )  # fmt: skip
 INDEX = {name: i for i, name in enumerate(NAMES)}
 
@@ -67,7 +66,6 @@ FOREST_COLUMNS = tuple(INDEX[name] for name in FOREST_NAMES)
 _HOUR = 60
 _DAY = 1440
 _REGULAR = 10
-_NO_FIT = 25.0
 _LOST_MINUTES = 20
 _SETTLED_MINUTES = 120
 
@@ -103,7 +101,8 @@ def vector(key: KeyPast, number: int, evidence: Evidence, fleet: FleetView, life
         sum(n * fleet.hidden.get(g, 0.5) for g, n in evidence.by_gateway.items()) / rejections,
         *_missing_features(key, number, evidence, fleet, top, now),
     ]
-    return rates + callers + lead + place + around + _life_features(key, version, evidence, life, now)
+    wide = wide_features(key, number, evidence, fleet, life, now)
+    return rates + callers + lead + place + around + _life_features(key, version, evidence, life, now) + wide
 
 
 def _rate_features(
@@ -312,51 +311,12 @@ def _missing_features(
         _log(adopted),
         adopted / max(1, len(key.proven)),
         _log(len(version.ever_ok_at)),
-        *_scope_features(key, number, evidence, fleet, top, now),
+        *scope_features(key, number, evidence, fleet, top, now),
         _log(ring.total(now, 2)) if ring else 0.0,
         _log(len({f.minute for f in evidence.failures})),
         _log(other_failures),
         _log(now - other_ok) if other_ok >= 0 else -1.0,
         float(lead.nameless),
-    ]
-
-
-def _scope_features(key: KeyPast, number: int, evidence: Evidence, fleet: FleetView, top: str, now: int) -> list[float]:
-    version = key.versions[number]
-    found = cells(version, evidence)
-
-    def region_of(gateway: str) -> str:
-        return fleet.regions.get(gateway, "")
-
-    fits = explanations(key, number, found, region_of, lambda source: source not in fleet.addresses)
-    everyone = fits[Scope.EVERYONE].fit
-
-    def lead_over_all(scope: Scope) -> float:
-        return min(20.0, max(-20.0, fits[scope].fit - everyone)) if scope in fits else -_NO_FIT
-
-    who = evidence.lead.who
-    siblings = {g for g in version.ever_ok_at if region_of(g) == region_of(top) and g != top} if region_of(top) else ()
-    failing = {w for w, _ in found.failed}
-    routes = {f.route for f in evidence.failures if f.caller == who and f.route is not None}
-    mine = key.callers[who].routes
-    routes_ok = sum(ring.total(now, 2) > 0 for r in routes if (ring := version.ok_on.get(r)) is not None)
-    return [
-        lead_over_all(Scope.GATEWAY),
-        lead_over_all(Scope.GATEWAYS),
-        lead_over_all(Scope.REGION),
-        lead_over_all(Scope.CALLER),
-        lead_over_all(Scope.SOURCE),
-        _log(len(siblings)),
-        _log(sum(n for (_, g), n in found.ok.items() if g in siblings)),
-        _log(sum(n for (w, g), n in found.ok.items() if g == top and w not in failing)),
-        _log(sum(n for (w, g), n in found.ok.items() if w == who and g != top)),
-        _log(sum(w[1] == who[1] for w in key.proven)),
-        _log(len({w[1] for w in key.proven})),
-        sum(r in mine for r in routes) / len(routes) if routes and mine else -1.0,
-        routes_ok / len(routes) if routes and version.ok_on else -1.0,
-        math.log(storm_ratio(key, evidence, now)),
-        _log(now - found.onset),
-        fits[Scope.EVERYONE].failures / max(1, fits[Scope.EVERYONE].requests),
     ]
 
 

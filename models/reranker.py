@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from models.artifact import ArtifactError, ArtifactReason, load, save
-from models.calibration import Thresholds
+from models.calibration import HealthyPeaks, Thresholds
 from models.episodes import FeatureShare
-from models.features import NAMES
+from models.features import FOREST_COLUMNS, INDEX, NAMES
 from models.scorers import Scores, checked
 from models.trees import Matrix, TreeTable, stack
 
@@ -66,9 +66,14 @@ class Reranker:
         budgets: Sequence[BudgetPoint],
         reference: Matrix,
         causes: CauseTrees | None = None,
+        healthy: HealthyPeaks | None = None,
     ) -> None:
-        """Take trees in log odds, the base log odds, the budget curve, healthy simulated rows, and trees of causes."""
+        """Take trees in log odds, the base log odds, the budget curve, healthy simulated rows, and trees of causes.
+
+        `healthy` is not for the re-ranker: it calibrates the forest where that stands alone.
+        """
         self.causes = causes
+        self.healthy = healthy
         self.table = table
         self.base = base
         self.budgets = tuple(sorted(budgets, key=lambda b: b.false_episodes))
@@ -161,6 +166,10 @@ def save_reranker(path: Path, model: Reranker, *, notes: dict[str, object]) -> s
         "causes": [],
         "notes": notes,
     }
+    if model.healthy is not None:
+        arrays["healthy"] = model.healthy.rows[:, FOREST_COLUMNS].astype(np.float32)
+        arrays["healthy_in_rollover"] = model.healthy.in_rollover.astype(np.int16)
+        header["healthy_key_days"] = model.healthy.key_days
     if model.causes is not None:
         parts = zip(model.causes.names, model.causes.bases, model.causes.tables, strict=True)
         header["causes"] = [[name, base, table.depth] for name, base, table in parts]
@@ -194,7 +203,33 @@ def load_reranker(path: Path) -> Reranker:
         budgets=budgets,
         reference=arrays["reference"].astype(np.float64),
         causes=trees if causes else None,
+        healthy=_healthy(arrays, header.get("healthy_key_days")),
     )
+
+
+def earlier_trees(path: Path) -> tuple[TreeTable, float]:
+    """Return the trees of a file that knew fewer features, put on those of today by name, and their base log odds.
+
+    Raises `ArtifactError` for a foreign or changed file, and for one that knew a feature which is no more.
+    """
+    header, arrays = load(path, kind=KIND)
+    names, depth, base = header.get("features"), header.get("depth"), header.get("base")
+    if not isinstance(names, list) or not isinstance(depth, int) or not isinstance(base, float):
+        raise ArtifactError(ArtifactReason.FOREIGN, f"model file {path.name} has a header of another shape: refused")
+    gone = [str(name) for name in names if name not in INDEX]
+    if gone:
+        raise ArtifactError(ArtifactReason.OUTDATED, f"model file {path.name} knew {gone[0]}, which is no feature now")
+    place = np.array([INDEX[name] for name in names], dtype=np.int16)
+    table = _unpacked(arrays, "", depth)
+    return replace(table, feature=place[table.feature]), base
+
+
+def _healthy(arrays: Mapping[str, Any], key_days: object) -> HealthyPeaks | None:
+    if not isinstance(key_days, float):
+        return None
+    rows = np.zeros((len(arrays["healthy"]), len(NAMES)))
+    rows[:, FOREST_COLUMNS] = arrays["healthy"]
+    return HealthyPeaks(rows=rows, in_rollover=arrays["healthy_in_rollover"].astype(bool), key_days=key_days)
 
 
 @lru_cache(maxsize=1)

@@ -7,12 +7,12 @@ caller x gateway since the trouble began, so that structure decides where gatewa
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from models.breakdown import Evidence
-from models.history import BIN_MINUTES, NAMELESS, CallerKey, KeyPast, VersionPast
+from models.history import BIN_MINUTES, NAMELESS, CallerKey, KeyPast, RecentFailure, VersionPast
 
 _INSIDE = ((0.65, 5.0, 0.7), (0.35, 2.0, 4.0))
 """Weights and Beta priors of the share that fails inside: nearly all of it, or a weak part."""
@@ -83,10 +83,14 @@ def cells(version: VersionPast, evidence: Evidence) -> Cells:
     """Collect what failed and what succeeded since the trouble began."""
     fresh = {c.who for c in evidence.callers if c.runs_before == 0}
     chosen = [f for f in evidence.failures if f.caller in fresh] or list(evidence.failures)
-    onset = min(f.minute for f in chosen)
+    return cells_since(version, evidence.failures, min(f.minute for f in chosen))
+
+
+def cells_since(version: VersionPast, failures: Iterable[RecentFailure], onset: int) -> Cells:
+    """Collect the given failures and the version's successes from a minute on."""
     failed: dict[tuple[CallerKey, str], int] = {}
     capped: dict[tuple[CallerKey, str], int] = {}
-    for f in evidence.failures:
+    for f in failures:
         if f.minute >= onset:
             at = (f.caller, f.gateway)
             failed[at] = failed.get(at, 0) + f.count

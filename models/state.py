@@ -177,9 +177,9 @@ class FleetState:
         return total >= _HABIT_MINIMUM and max(refusals) >= _HABIT_SHARE * total
 
     def sameness(self, gateway: str) -> float:
-        """Return the share of a gateway's commonest reason among its rejections; 0.5 where too few were seen."""
-        habit = self._habits.get(gateway, {})
-        return (max(habit.values(), default=0) + 5.0) / (sum(habit.values()) + 10.0)
+        """Return the share of a gateway's commonest reason among its refusals; a quarter where there were none."""
+        refusals = [n for reason, n in self._habits.get(gateway, {}).items() if reason not in NOT_SERVED]
+        return (max(refusals, default=0) + 1.0) / (sum(refusals) + 4.0)
 
     def _addresses(self) -> frozenset[str]:
         """Return the sources at which one client alone was ever served, over all keys."""
@@ -221,8 +221,8 @@ class FleetState:
             rates={reason: n / requests for reason, n in self._rates.failures.items()},
             keys_failing_at={g: len(keys) for g, keys in by_gateway.items()},
             regions=self.regions,
-            hidden={g: self.sameness(g) for g in by_gateway},
-            nameless={g: self.namelessness(g) for g in by_gateway},
+            hidden={g: self.sameness(g) for g in self._habits},
+            nameless={g: self.namelessness(g) for g in self._naming},
             keys_failing=len(set().union(*by_gateway.values())) if by_gateway else 0,
             addresses=self.addresses,
         )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from models.synth.events import CODE, DAY_SECONDS, OK_CODE, Bools, Events, Floats, block, concat
-from models.synth.traffic import Caller, KeyPlan, places
+from models.synth.traffic import Caller, KeyPlan, old_instead, places
 from models.synth.world import BENIGN_KINDS, World
 
 _CLIENT_REASONS = ("wrong_secret", "unknown_credential", "forbidden", "malformed", "missing_credential")
@@ -92,12 +92,13 @@ def staging(rng: np.random.Generator, plan: KeyPlan, events: Events, at: float, 
 def bad_deployment(rng: np.random.Generator, plan: KeyPlan, events: Events, at: float, horizon: float) -> Events:
     """A caller's own release breaks its requests, whatever the version, until it is rolled back."""
     caller = _pick(rng, plan)
-    stop = min(horizon, at + _log_uniform(rng, 3, 180) * 60)
+    stop = min(horizon, at + _log_uniform(rng, 3, 300) * 60)
     share = float(rng.uniform(0.2, 1.0))
     reason = str(rng.choice(_CLIENT_REASONS))
-    hit = _hits(rng, events, at, stop, share) & (events.caller == caller.index)
+    broken = [caller.index] if rng.random() < 0.3 else plan.group(caller)
+    hit = _hits(rng, events, at, stop, share) & np.isin(events.caller, broken)
     events.reason[hit] = CODE[reason]
-    return _retried(rng, events, hit, caller, success=0.2)
+    return _retried(rng, plan, events, hit, caller, success=0.2, old=0.1)
 
 
 def flapping(rng: np.random.Generator, plan: KeyPlan, events: Events, at: float, horizon: float) -> Events:
@@ -106,13 +107,15 @@ def flapping(rng: np.random.Generator, plan: KeyPlan, events: Events, at: float,
         return events
     caller = _pick(rng, plan)
     start = caller.switch_at + float(rng.exponential(1800))
+    if rng.random() < 0.5:  # a later release, or its going back
+        start = max(at, start)
     stop = min(horizon, start + _log_uniform(rng, 2, 40) * 60)
     inside = (events.at >= start) & (events.at < stop) & (events.caller == caller.index)
     flipped = inside & (rng.random(len(events)) < 0.5)
     events.version[flipped] = plan.old
     failing = inside & (events.version == plan.new) & (rng.random(len(events)) < rng.uniform(0, 0.4))
     events.reason[failing] = CODE[str(rng.choice(["unknown_credential", "wrong_secret", "not_yet_active"]))]
-    return _retried(rng, events, failing, caller, success=0.9)
+    return _retried(rng, plan, events, failing, caller, success=0.9, old=1.0)
 
 
 def surge(rng: np.random.Generator, plan: KeyPlan, events: Events, at: float, horizon: float) -> Events:
@@ -131,9 +134,9 @@ def surge(rng: np.random.Generator, plan: KeyPlan, events: Events, at: float, ho
 def onboarding(rng: np.random.Generator, plan: KeyPlan, events: Events, at: float, horizon: float) -> Events:
     """A caller starts to use the key; its first requests may be refused until it is set up."""
     caller = _pick(rng, plan)
-    if caller is plan.callers[0] or at > horizon * 0.8:
+    if caller.group == plan.callers[0].group or at > horizon * 0.8:
         return events
-    events = events.take((events.caller != caller.index) | (events.at >= at))
+    events = events.take(~np.isin(events.caller, plan.group(caller)) | (events.at >= at))
     n = int(rng.integers(0, 9))
     times = at + np.cumsum(rng.exponential(_log_uniform(rng, 5, 900), n))
     reason = str(rng.choice(["wrong_secret", "unknown_credential", "forbidden", "malformed"]))
@@ -145,7 +148,7 @@ def quota_burst(rng: np.random.Generator, plan: KeyPlan, events: Events, at: flo
     stop = min(horizon, at + _log_uniform(rng, 3, 120) * 60)
     hit = _hits(rng, events, at, stop, float(rng.uniform(0.1, 0.8)))
     if rng.random() < 0.6:
-        hit &= events.caller == _pick(rng, plan).index
+        hit &= np.isin(events.caller, plan.group(_pick(rng, plan)))
     events.reason[hit] = CODE["rate_limited"]
     return events
 
@@ -167,7 +170,7 @@ def blip(rng: np.random.Generator, plan: KeyPlan, events: Events, at: float, hor
     """A gateway's look-up of keys fails for a few minutes and heals."""
     if plan.rolls and rng.random() < 0.3:
         at = plan.started_at + float(rng.exponential(900.0))
-    stop = min(horizon, at + _log_uniform(rng, 0.5, 8) * 60)
+    stop = min(horizon, at + _log_uniform(rng, 0.5, 15) * 60)
     gateway = int(rng.integers(0, len(plan.callers[0].gateways)))
     hit = _hits(rng, events, at, stop, float(rng.uniform(0.3, 1.0)))
     if rng.random() < 0.7:
@@ -202,6 +205,8 @@ def first_retries(rng: np.random.Generator, world: World, plan: KeyPlan, events:
         mine = np.flatnonzero(
             (events.caller == caller.index) & (events.version == plan.new) & (events.reason == OK_CODE)
         )
+        if caller.switch_at < 0 or rng.random() < 0.25:  # another pod, another day
+            mine = mine[int(rng.integers(0, max(1, len(mine)))) :]
         first = mine[: int(rng.integers(1, 5))]
         if len(first) == 0:
             continue
@@ -209,6 +214,8 @@ def first_retries(rng: np.random.Generator, world: World, plan: KeyPlan, events:
         failing.at[:] = failing.at - rng.uniform(0.5, _log_uniform(rng, 2, 300), len(first))
         failing.reason[:] = CODE[str(rng.choice(["unknown_credential", "not_yet_active", "wrong_secret", "forbidden"]))]
         events = concat([events, failing])
+        if caller.falls_back:
+            events = concat([events, old_instead(rng, plan, failing, np.arange(len(failing)))])
     return events
 
 
@@ -232,13 +239,27 @@ def _hits(rng: np.random.Generator, events: Events, start: float, stop: float, s
     return inside & (rng.random(len(events)) < share)
 
 
-def _retried(rng: np.random.Generator, events: Events, hit: Bools, caller: Caller, success: float) -> Events:
-    if not caller.retries or not hit.any():
-        return events
-    again = events.take(np.repeat(np.flatnonzero(hit), caller.retries))
-    again.at[:] = again.at + rng.exponential(caller.retry_delay, len(again)) + 0.5
-    again.reason[rng.random(len(again)) < success] = OK_CODE
-    return concat([events, again])
+def _retried(
+    rng: np.random.Generator,
+    plan: KeyPlan,
+    events: Events,
+    hit: Bools,
+    caller: Caller,
+    *,
+    success: float,
+    old: float,
+) -> Events:
+    """Let a caller ask again: `success` is the share of retries that work, `old` that of going back to the old one."""
+    refused = np.flatnonzero(hit)
+    parts = [events]
+    if caller.falls_back and plan.rolls and len(refused):
+        parts.append(old_instead(rng, plan, events, refused[rng.random(len(refused)) < old]))
+    if caller.retries and len(refused):
+        again = events.take(np.repeat(refused, caller.retries))
+        again.at[:] = again.at + rng.exponential(caller.retry_delay, len(again)) + 0.5
+        again.reason[rng.random(len(again)) < success] = OK_CODE
+        parts.append(again)
+    return concat(parts) if len(parts) > 1 else events
 
 
 Benign = Callable[[np.random.Generator, KeyPlan, Events, float, float], Events]
@@ -266,7 +287,8 @@ def add_benign(rng: np.random.Generator, world: World, plan: KeyPlan, events: Ev
         for _ in range(int(rng.poisson(expected))):
             at = float(rng.uniform(0, horizon))
             if plan.rolls and rng.random() < 0.5:
-                at = min(horizon - 60.0, plan.started_at + float(rng.uniform(0, 3 * DAY_SECONDS)))
+                near = plan.started_at + _log_uniform(rng, 300.0, 8.0 * DAY_SECONDS)
+                at = near if 0 <= near < horizon - 60.0 else at
             events = _KINDS[kind](rng, plan, events, at, horizon)
     if not plan.rolls:
         return events

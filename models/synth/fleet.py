@@ -14,7 +14,15 @@ from models.synth.benign import add_benign
 from models.synth.events import CODE, DAY_SECONDS, OK_CODE, REASONS, SERVED_BY_GATEWAY, Bools, Events, Ints, concat
 from models.synth.faults import Fault, inject
 from models.synth.traffic import KeyPlan, assign_versions, draw_key, places, request_times
-from models.synth.world import NAMED_ALWAYS, NAMED_BY_GATEWAY, NAMED_BY_REASON, World, draw_world
+from models.synth.world import (
+    NAMED_ALWAYS,
+    NAMED_BY_GATEWAY,
+    NAMED_BY_REASON,
+    NAMED_WHERE_FOUND,
+    NO_SOURCES,
+    World,
+    draw_world,
+)
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 """A Monday, midnight."""
@@ -52,7 +60,7 @@ class Fleet:
         return f"gw-{index:02d}", region
 
     def minutes(self) -> Iterator[tuple[datetime, list[UsageRow]]]:
-        """Yield (end of the minute, its aggregated rows) for every minute, empty ones too."""
+        """Yield (end of the minute, the aggregated rows that came in it) for every minute, empty ones too."""
         names = [plan.name for plan in self.plans]
         who, people = self._who()
         gateways = [self.gateway(i) for i in range(self.world.regions * self.world.gateways_per_region)]
@@ -62,7 +70,9 @@ class Fleet:
         written = np.where(accepted, dialect.routes_of_successes, dialect.routes_of_failures)
         route = np.where(written, e.route, -1)
         minute = (e.at // 60).astype(np.int64)
-        columns = np.stack([minute, self.key_of, e.version, who, e.gateway, route, e.reason], axis=1)
+        columns = np.stack([self._arrivals(), self.key_of, e.version, who, e.gateway, route, e.reason, minute], axis=1)
+        twice = np.random.default_rng([self.seed, 13]).random(len(e)) < self.world.repeated_share
+        columns = np.concatenate([columns, columns[twice]])
         rows, counts = np.unique(columns, axis=0, return_counts=True)
         epoch = int(START.timestamp())
         bounds = np.searchsorted(rows[:, 0], np.arange(self.days * 1440 + 1))
@@ -70,12 +80,12 @@ class Fleet:
         for m in range(self.days * 1440):
             batch = []
             for i in range(bounds[m], bounds[m + 1]):
-                _, key, version, caller, gateway, at_route, reason = listed[i]
+                _, key, version, caller, gateway, at_route, reason, of_minute = listed[i]
                 client, source = people[caller]
                 name, region = gateways[gateway]
                 batch.append(
                     UsageRow(
-                        epoch + m * 60,
+                        epoch + of_minute * 60,
                         names[key],
                         version,
                         client,
@@ -89,6 +99,12 @@ class Fleet:
                     )
                 )
             yield START + timedelta(minutes=m + 1), batch
+
+    def _arrivals(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """Return the minute in which each record comes."""
+        rng, world = np.random.default_rng([self.seed, 11]), self.world
+        late = np.where(rng.random(len(self.events)) < world.late_share, world.late_minutes * 60.0, 0.0)
+        return ((self.events.at + late * rng.exponential(1.0, len(late))) // 60).astype(np.int64)
 
     def canonical_events(self) -> Iterator[dict[str, object]]:
         """Yield the history as canonical gateway events, in order of time; a credential is `KEY.vVERSION`."""
@@ -118,20 +134,20 @@ class Fleet:
         callers = [c for plan in self.plans for c in plan.callers]
         e = self.events
         index = e.caller.copy()
-        people: list[tuple[str | None, str | None]] = [
-            (c.client, c.source if dialect.sources else None) for c in callers
-        ]
+        people: list[tuple[str | None, str | None]] = [(c.client, c.source) for c in callers]
         nameless = len(people)
-        people.extend((None, c.source if dialect.sources else None) for c in callers)
+        people.extend((None, c.source) for c in callers)
         strangers = len(people)
         for i in range(int(max(0, -int(e.caller.min(initial=0))))):
             name = {"nameless": None, "many": f"guest-{i}", "one": "scanner"}[dialect.strangers]
-            people.append((name, f"198.51.100.{i}" if dialect.sources else None))
+            people.append((name, None if dialect.sources == NO_SOURCES else f"198.51.100.{i}"))
         refused = ~np.isin(e.reason, list(SERVED_BY_GATEWAY)) & (e.caller >= 0)
         if dialect.naming == NAMED_BY_GATEWAY:
             refused &= self.nameless_gateways[e.gateway]
         elif dialect.naming == NAMED_BY_REASON:
             refused &= np.isin(e.reason, _NOT_FOUND)
+        elif dialect.naming == NAMED_WHERE_FOUND:
+            refused &= np.isin(e.reason, _NOT_FOUND) & self.nameless_gateways[e.gateway]
         elif dialect.naming == NAMED_ALWAYS:
             refused[:] = False
         index[refused] += nameless
@@ -162,13 +178,13 @@ def simulate(
     rng = np.random.default_rng([seed, 7 if level == "hard" else 3])
     world = draw_world(rng, level, failing_share)
     n_gateways = world.regions * world.gateways_per_region
-    hidden: Bools = rng.random(n_gateways) < world.hidden_gateway_share
+    words = _words(rng, world, n_gateways)
     plans, parts, owners, faults = [], [], [], []
     next_caller = 0
     for index in range(keys):
         plan = draw_key(rng, world, index=index, first_caller=next_caller, days=days, busiest=busiest)
         next_caller += len(plan.callers)
-        events, fault = _one_key(rng, world, plan, hidden, days)
+        events, fault = _one_key(rng, world, plan, words, days)
         plans.append(plan)
         parts.append(events)
         owners.append(np.full(len(events), index, dtype=np.int32))
@@ -190,7 +206,7 @@ def simulate(
 
 
 def _one_key(
-    rng: np.random.Generator, world: World, plan: KeyPlan, hidden: Bools, days: int
+    rng: np.random.Generator, world: World, plan: KeyPlan, words: Ints, days: int
 ) -> tuple[Events, Fault | None]:
     phase = float(rng.uniform(0, 1))
     parts = []
@@ -207,12 +223,23 @@ def _one_key(
     events = add_benign(rng, world, plan, events, days)
     fault = None
     if plan.rolls and rng.random() < world.failing_share:
-        events, fault = inject(rng, world, plan, events, hidden)
+        events, fault = inject(rng, world, plan, events, words)
         if fault is not None and fault.cause == "premature_expiry":
             plan.expires_at = fault.first_at - 1.0 if rng.random() < 0.85 else plan.expires_at
-    veil = hidden[events.gateway] & ~np.isin(events.reason, list(SERVED_BY_GATEWAY))
-    events.reason[veil] = CODE[world.hidden_reason]
+    veil = (words[events.gateway] >= 0) & ~np.isin(events.reason, list(SERVED_BY_GATEWAY))
+    events.reason[veil] = words[events.gateway[veil]]
     return events, fault
+
+
+def _words(rng: np.random.Generator, world: World, n_gateways: int) -> Ints:
+    """Return for each gateway the reason that it gives for every refusal, -1 where it tells the true one."""
+    hidden = rng.random(n_gateways) < world.hidden_gateway_share
+    words = np.full(n_gateways, CODE[world.hidden_reason], dtype=np.int32)
+    if world.dialect.words:
+        said = [CODE[r] for r in ("unknown_credential", "other", "forbidden")]
+        words = rng.choice(said, n_gateways, p=[0.5, 0.4, 0.1]).astype(np.int32)
+    words[~hidden] = -1
+    return words
 
 
 def _join(

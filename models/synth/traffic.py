@@ -3,33 +3,41 @@
 # ruff: noqa: PLR2004 - the dice are the simulator, and all its events share one call shape
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.synth.events import DAY_SECONDS, OK_CODE, Events, Floats, block
-from models.synth.world import World
+from models.synth.world import ADDRESSES, ENVIRONMENTS, PODS, World
 
 _MINUTES = 1440
 
 
 @dataclass(slots=True, kw_only=True)
 class Caller:
-    """One principal at one source. `gateways` and `routes` are weights over the fleet's gateways and the key's routes.
+    """One principal at one source, or one of its pods.
 
+    Those of one `group` fail and move together. `environment` is what it truly runs in, `source` what gateways write
+    down. `gateways` and `routes` are weights over the fleet's gateways and the key's routes.
+
+    One that `falls_back` asks again with the old version, at once, whenever the new one is refused.
     `switch_at` (seconds from the start) is infinite for a caller that never leaves its version; `ramp` seconds its pods
     take; `first_seen` is later than 0 for one that was onboarded.
     """
 
     index: int
+    group: int
     client: str
-    source: str
+    environment: str
+    source: str | None
     rate: float
     gateways: Floats
     routes: Floats
     batch_period: float
     retries: int
     retry_delay: float
+    falls_back: bool
     switch_at: float = np.inf
     ramp: float = 0.0
     earlier_switch_at: float = -np.inf
@@ -60,6 +68,10 @@ class KeyPlan:
         """Whether this key has a rollover inside the simulated time."""
         return bool(np.isfinite(self.started_at))
 
+    def group(self, caller: Caller) -> list[int]:
+        """Return the indices of a caller and its sibling pods."""
+        return [c.index for c in self.callers if c.group == caller.group]
+
 
 def draw_caller(
     rng: np.random.Generator, world: World, *, index: int, key_rate: float, share: float, routes: int
@@ -77,17 +89,38 @@ def draw_caller(
     route_weights = np.zeros(routes)
     route_weights[used] = rng.dirichlet(np.full(len(used), 0.8))
     batch = rng.random() < world.batch_share
+    environment = str(rng.choice(["prod", "batch", "edge", "canary", "10.2.0.0/16"]))
     return Caller(
         index=index,
-        client=f"client-{rng.integers(0, 10**6):06d}",
-        source=str(rng.choice(["prod", "batch", "edge", "canary", "10.2.0.0/16"])),
+        group=index,
+        client=f"client-{rng.integers(0, world.clients):06d}",
+        environment=environment,
+        source=_source(rng, world, environment),
         rate=key_rate * share,
         gateways=weights / weights.sum(),
         routes=route_weights,
         batch_period=float(rng.choice([900, 3600, 3600, 21600, DAY_SECONDS])) if batch else 0.0,
         retries=int(rng.integers(1, 5)) if rng.random() < world.retry_share else 0,
         retry_delay=float(np.exp(rng.uniform(np.log(1.0), np.log(120.0)))),
+        falls_back=bool(rng.random() < world.fallback_share),
     )
+
+
+def _source(rng: np.random.Generator, world: World, environment: str) -> str | None:
+    if world.dialect.sources in {ADDRESSES, PODS}:
+        return f"10.{rng.integers(0, 64)}.{rng.integers(0, 8)}.{rng.integers(1, 255)}"
+    return environment if world.dialect.sources == ENVIRONMENTS else None
+
+
+def _in_pods(rng: np.random.Generator, world: World, callers: list[Caller], first: int) -> list[Caller]:
+    """Split callers into pods, each at an address of its own, where the fleet's gateways see pods."""
+    pods: list[Caller] = []
+    for group, caller in enumerate(callers):
+        n = int(rng.integers(1, 5)) if world.dialect.sources == PODS and caller.batch_period == 0 else 1
+        for _ in range(n):
+            source = caller.source if n == 1 else _source(rng, world, caller.environment)
+            pods.append(replace(caller, index=first + len(pods), group=group, rate=caller.rate / n, source=source))
+    return pods
 
 
 def request_times(rng: np.random.Generator, world: World, caller: Caller, days: int, phase: float) -> Floats:
@@ -118,14 +151,20 @@ def places(rng: np.random.Generator, caller: Caller, times: Floats, version: int
 
 def plan_switches(rng: np.random.Generator, world: World, plan: KeyPlan) -> None:
     """Draw when each caller moves to the new version; all have moved shortly before the old one is retired."""
+    moves: dict[int, float] = {}
+    slowly = rng.random() < world.slow_share
     for caller in plan.callers:
+        if caller.group in moves:  # a pod follows its siblings within minutes
+            caller.switch_at = moves[caller.group] + float(rng.exponential(60.0 * world.pod_ramp_minutes))
+            continue
         quick = rng.random() < 0.25
         median = 0.15 if quick else world.switch_median_hours
         delay = 3600.0 * median * float(np.exp(rng.normal(0, world.switch_sigma)))
         latest = plan.retired_at - plan.started_at
-        if delay > latest * 0.95:
-            delay = latest * float(rng.uniform(0.2, 0.95))
+        if slowly or delay > latest * 0.95:
+            delay = latest * float(rng.uniform(0.0 if slowly else 0.2, 0.95))
         caller.switch_at = max(plan.started_at + delay, caller.first_seen)
+        moves[caller.group] = caller.switch_at
         if rng.random() < world.left_behind_share:
             caller.switch_at = np.inf
         caller.ramp = 60.0 * world.pod_ramp_minutes * float(np.exp(rng.normal(0, 1.0))) if rng.random() < 0.6 else 0.0
@@ -160,10 +199,17 @@ def draw_key(
     for caller in callers[1:]:
         if rng.random() < 0.25:  # the same principal from another place: the sibling that is easily forgotten
             caller.client = callers[0].client
+    if rng.random() < world.shared_client_share:
+        for caller in callers:
+            caller.client = callers[0].client
+    callers = _in_pods(rng, world, callers, first_caller)
     old = int(rng.integers(2, 7))
     rolls = rng.random() < world.rollover_share
     started = float(rng.uniform(1.5, days - 0.5)) * DAY_SECONDS if rolls else np.inf
     overlap = world.overlap_days * float(np.exp(rng.normal(0, 0.5))) * DAY_SECONDS
+    if rolls and rng.random() < world.under_way_share:  # begun before the history, or on its first day, and still open
+        started = float(rng.uniform(-10.0, 1.5)) * DAY_SECONDS
+        overlap = max(overlap, float(rng.uniform(1.5, days + 3.0)) * DAY_SECONDS - started)
     noise = np.array([world.noise[r] for r in sorted(world.noise)]) * np.exp(rng.normal(0, 1.0, len(world.noise)))
     plan = KeyPlan(
         index=index,
@@ -194,3 +240,13 @@ def _earlier_rollover(rng: np.random.Generator, plan: KeyPlan) -> None:
     for caller in plan.callers:
         span = plan.earlier_retired_at - began
         caller.earlier_switch_at = began + span * float(rng.beta(1.0, 3.0)) * 0.95
+
+
+def old_instead(rng: np.random.Generator, plan: KeyPlan, events: Events, refused: NDArray[np.intp]) -> Events:
+    """Return each refused request of the new version again, with the old one and accepted, while that is alive."""
+    mine = refused[(events.version[refused] == plan.new) & (events.at[refused] < plan.retired_at)]
+    again = events.take(mine)
+    again.at[:] = again.at + rng.uniform(0.05, 3.0, len(again))
+    again.version[:] = plan.old
+    again.reason[:] = OK_CODE
+    return again

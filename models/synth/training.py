@@ -17,24 +17,33 @@ import sklearn
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from models.calibration import HealthyPeaks
 from models.features import NAMES
-from models.reranker import BudgetPoint, CauseTrees, Reranker, from_histogram_boosting, save_reranker
+from models.reranker import (
+    BudgetPoint,
+    CauseTrees,
+    Reranker,
+    earlier_trees,
+    from_histogram_boosting,
+    save_reranker,
+)
+from models.scorers import ForestScorer
 from models.synth import seeds
 from models.synth.fleet import simulate
 from models.synth.watched import FAULT, HEALTHY, IN_ROLLOVER, OTHER_VERSION, Notes, labelled_rows
 from models.synth.world import HARD, REALISTIC
-from models.trees import Matrix
+from models.trees import Matrix, mean_of
 
 Vector = NDArray[np.float64]
 
 _TRAINING_FAILING_SHARE = 0.5
 """Of rollovers: more than in the field, for more to learn from; the weights give the field's share back."""
 _FIELD_FAILING_SHARE = 0.125
-_EVERY, _BUSY, _CALM = 9, 35.0, 5.0
+_EVERY, _BUSY, _CALM = 9, 20.0, 3.0
 """Every ninth fleet has keys of up to 50,000 requests a day; the others are kept smaller: their minutes cost less."""
-_DENSITY = 2.0
-"""Short histories hold about twice the rollovers a key-day of a fleet that rolls each key every two weeks, and nearly
-all false episodes live in rollovers: budgets are meant for the latter."""
+_DENSITY = 2.5
+"""Short histories hold so many times the rollovers a key-day of a fleet that rolls each key every two weeks, those that
+began before them counted, and nearly all false episodes live in rollovers: budgets are meant for the latter."""
 _RUN_GAP_SECONDS = 7200
 _QUIET_SECONDS = 4 * 3600
 _BUDGETS = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 12.0, 20.0)
@@ -42,6 +51,10 @@ _GRID = tuple(float(x) for x in 1.0 / (1.0 + np.exp(-np.linspace(-3.5, 3.5, 29))
 _LONG = 60
 """Looks of one run beyond this teach nothing new."""
 _REFERENCE_ROWS = 800
+_DATA = Path(__file__).parents[1] / "data"
+_EPISODE_SECONDS = 6 * 3600
+_KEPT_PEAKS = 500
+"""More than any budget asks of these fleets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,10 +160,10 @@ def cause_set(watched: Iterable[Watched]) -> tuple[Matrix, NDArray[np.str_], Vec
 def grow_causes(rows: Matrix, truth: NDArray[np.str_], weights: Vector, *, seed: int = 0) -> CauseTrees:
     """Grow the trees that weigh causes where structure must tell them apart."""
     model = HistGradientBoostingClassifier(
-        max_iter=50,
-        learning_rate=0.12,
-        max_leaf_nodes=10,
-        min_samples_leaf=20,
+        max_iter=200,
+        learning_rate=0.08,
+        max_leaf_nodes=8,
+        min_samples_leaf=40,
         l2_regularization=5.0,
         max_features=0.4,
         early_stopping=False,
@@ -162,6 +175,29 @@ def grow_causes(rows: Matrix, truth: NDArray[np.str_], weights: Vector, *, seed:
         tables=tuple(table for table, _ in parts),
         bases=tuple(base for _, base in parts),
     )
+
+
+def healthy_peaks(watched: Sequence[Watched], reference: Matrix) -> HealthyPeaks:
+    """Pick the oddest moments of episodes in which nothing failed, for the forest where it must do without trees."""
+    forest = ForestScorer()
+    forest.fit(reference)
+    rows, regimes = [], []
+    for fleet in watched:
+        notes = fleet.notes
+        scores = forest.score(fleet.rows)
+        best: dict[tuple[int, int, int], int] = {}
+        for i in np.flatnonzero(notes[:, FAULT] == HEALTHY).tolist():
+            second, key, _, _, in_rollover = notes[i].tolist()
+            episode = (key, second // _EPISODE_SECONDS, in_rollover)
+            if episode not in best or scores[i] > scores[best[episode]]:
+                best[episode] = i
+        rows.append(fleet.rows[list(best.values())])
+        regimes.append(notes[list(best.values()), IN_ROLLOVER] == 1)
+    found, regime = np.concatenate(rows), np.concatenate(regimes)
+    order = np.argsort(-forest.score(found))
+    kept = np.concatenate([order[regime[order]][:_KEPT_PEAKS], order[~regime[order]][:_KEPT_PEAKS]])
+    key_days = _DENSITY * sum(f.key_days for f in watched)
+    return HealthyPeaks(rows=found[kept].astype(np.float64), in_rollover=regime[kept], key_days=key_days)
 
 
 def outcome(fleet: Watched, scores: Vector, rollover: float, rest: float) -> tuple[Vector, int]:
@@ -207,8 +243,14 @@ def choose_thresholds(fleets: Sequence[Watched], scores: Sequence[Vector]) -> li
 def main(arguments: Sequence[str] | None = None) -> None:
     """Grow, choose, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "data" / "reranker.npz")
+    parser.add_argument("--out", type=Path, default=_DATA / "reranker.npz")
     parser.add_argument("--cache", type=Path, default=None)
+    parser.add_argument(
+        "--earlier",
+        type=Path,
+        default=_DATA / "earlier.npz",
+        help="trees of an earlier generation, to be half of these",
+    )
     parser.add_argument("--fleets", type=int, default=len(seeds.TRAINING))
     parser.add_argument("--keys", type=int, default=100)
     parser.add_argument("--days", type=int, default=7)
@@ -217,7 +259,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     training = seeds.TRAINING[: chosen.fleets]
     watched = list(fleets(training, failing_share=_TRAINING_FAILING_SHARE, **size))
     rows, truth, weights = training_set(watched)
-    ((table, base),) = from_histogram_boosting(grow(rows, truth, weights))
+    (grown,) = from_histogram_boosting(grow(rows, truth, weights))
+    table, base = mean_of(grown, earlier_trees(chosen.earlier))
     causes = grow_causes(*cause_set(watched))
     healthy = rows[truth == 0]
     rng = np.random.default_rng(0)
@@ -225,12 +268,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     draft = Reranker(table=table, base=base, budgets=[], reference=reference)
     calibration = list(fleets(seeds.CALIBRATION, failing_share=_FIELD_FAILING_SHARE * 2, **size))
     budgets = choose_thresholds(calibration, [draft.score(f.rows) for f in calibration])
-    finished = Reranker(table=table, base=base, budgets=budgets, reference=reference, causes=causes)
+    peaks = healthy_peaks(calibration, reference)
+    finished = Reranker(table=table, base=base, budgets=budgets, reference=reference, causes=causes, healthy=peaks)
     notes: dict[str, object] = {
         "rows": len(rows),
         "faulty_rows": int(truth.sum()),
         "training_seeds": [training[0], training[-1]],
         "calibration_seeds": [seeds.CALIBRATION[0], seeds.CALIBRATION[-1]],
+        "half_of_it": chosen.earlier.name,
         "keys": chosen.keys,
         "days": chosen.days,
         "scikit-learn": sklearn.__version__,

@@ -28,31 +28,41 @@ BENIGN_KINDS = (
 
 
 NAMED_ALWAYS, NAMED_BY_GATEWAY, NAMED_BY_REASON, NAMED_NEVER = "always", "by_gateway", "by_reason", "never"
+NAMED_WHERE_FOUND = "where_found"
+ENVIRONMENTS, ADDRESSES, PODS, NO_SOURCES = "environments", "addresses", "pods", "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
     """What a fleet's gateways write down. Real ones leave out much of what one would like to know.
 
-    naming: which failures carry their client: all, those of some gateways, those whose credential was found, none.
+    naming: which failures carry their client: all, those of some gateways, those whose credential was found (at all
+        gateways, or at some of them: `where_found`), none.
+    sources: an environment's name, an address for each caller, one for each of its pods, or nothing.
     strangers: how callers that nobody knows appear: without a name, each under another, or all under one.
+    words: whether gateways that hide reasons differ in their word for all of them.
     """
 
     naming: str
     regions: bool
-    sources: bool
+    sources: str
     routes_of_failures: bool
     routes_of_successes: bool
     retirements: bool
     expiries: bool
     strangers: str
+    words: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """One fleet's constants.
 
-    Rates are requests a minute, `benign_rates` events per key-day, `noise` the usual share of requests with a reason.
+    `clients` is the number of principals that keys share; `shared_client_share` of keys have one for all their callers;
+    `under_way_share` of rollovers began before the history did, `slow_share` are moved to over all of their overlap,
+    `uneven_share` of slow propagations end gateway by gateway; `late_share` of records come late, by `late_minutes` on
+    average, and `repeated_share` twice. Rates are requests a minute, `benign_rates` events per
+    key-day, `noise` the usual share of requests with a reason.
     """
 
     level: str
@@ -70,6 +80,8 @@ class World:
     rollover_share: float
     failing_share: float
     overlap_days: float
+    under_way_share: float
+    slow_share: float
     switch_median_hours: float
     switch_sigma: float
     pod_ramp_minutes: float
@@ -81,6 +93,12 @@ class World:
     outage_rate: float
     left_behind_share: float
     earlier_rollover_share: float
+    clients: int
+    shared_client_share: float
+    uneven_share: float
+    late_share: float
+    late_minutes: float
+    repeated_share: float
     dialect: Dialect
     benign_rates: dict[str, float]
     noise: dict[str, float]
@@ -124,6 +142,8 @@ def draw_world(rng: np.random.Generator, level: str, failing_share: float | None
         rollover_share=span(0.6, 0.9),
         failing_share=0.125 if failing_share is None else failing_share,
         overlap_days=span(1.0, 5.0),
+        under_way_share=span(0.05, 0.25),
+        slow_share=span(0.0, 0.4),
         switch_median_hours=span(1.0, 14.0),
         switch_sigma=span(0.8, 1.6),
         pod_ramp_minutes=about(8.0, 0.8),
@@ -135,20 +155,27 @@ def draw_world(rng: np.random.Generator, level: str, failing_share: float | None
         outage_rate=span(0.02, 0.25),
         left_behind_share=about(0.03, 0.7),
         earlier_rollover_share=span(0.0, 0.4),
+        clients=int(rng.choice([60, 150, 10**6], p=[0.3, 0.3, 0.4])),
+        shared_client_share=span(0.0, 0.3),
+        uneven_share=span(0.1, 0.6),
+        late_share=span(0.02, 0.15) if rng.random() < 0.4 else 0.0,
+        late_minutes=about(2.0, 0.7),
+        repeated_share=0.01 if rng.random() < 0.3 else 0.0,
         dialect=Dialect(
             naming=str(
                 rng.choice(
-                    [NAMED_ALWAYS, NAMED_BY_GATEWAY, NAMED_BY_REASON, NAMED_NEVER],
-                    p=[0.4, 0.2, 0.15, 0.25] if hard else [0.6, 0.13, 0.12, 0.15],
+                    [NAMED_ALWAYS, NAMED_BY_GATEWAY, NAMED_BY_REASON, NAMED_WHERE_FOUND, NAMED_NEVER],
+                    p=[0.5, 0.14, 0.14, 0.12, 0.1] if hard else [0.6, 0.1, 0.1, 0.1, 0.1],
                 )
             ),
             regions=bool(rng.random() < 0.85),
-            sources=bool(rng.random() < 0.75),
+            sources=str(rng.choice([ENVIRONMENTS, ADDRESSES, PODS, NO_SOURCES], p=[0.4, 0.15, 0.25, 0.2])),
             routes_of_failures=bool(rng.random() < 0.85),
             routes_of_successes=bool(rng.random() < 0.6),
             retirements=bool(rng.random() < 0.6),
             expiries=bool(rng.random() < 0.9),
             strangers=str(rng.choice(["nameless", "many", "one"], p=[0.6, 0.2, 0.2])),
+            words=bool(rng.random() < 0.35),
         ),
         benign_rates={kind: base * about(1.0, 0.7) for kind in BENIGN_KINDS},
         noise={

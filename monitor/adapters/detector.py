@@ -47,9 +47,11 @@ class RolloverDetector:
             reranker: another re-ranker than the one that ships with the package.
             label_free: run on the forest alone.
         """
-        chosen = None if label_free else (reranker or default_reranker())
+        chosen = reranker or default_reranker()
         self._detector = Detector(
-            reranker=chosen, options=DetectorOptions(budget=false_episodes_per_1000_key_days, seed=seed)
+            reranker=None if label_free else chosen,
+            options=DetectorOptions(budget=false_episodes_per_1000_key_days, seed=seed),
+            healthy=chosen.healthy,
         )
         self._rollovers: dict[str, list[Rollover]] = {}
         self._places: dict[tuple[str, str | None], str] = {}

@@ -56,11 +56,20 @@ def refused(*, start: int = T, version: int = 2, reason: str = "unknown_credenti
 
 
 def watched(
-    rows: list[MinuteUse], known: Registry, *, until: int, past: int = T, gateway: str | None = None
+    rows: list[MinuteUse],
+    known: Registry,
+    *,
+    until: int,
+    past: int = T,
+    gateway: str | None = None,
+    moved: bool = False,
 ) -> tuple[RolloverDetector, list[Alert]]:
     detector = RolloverDetector()
     detector.register(known)
-    detector.warm(uses(healthy(range(past - 2 * DAY, past), every=10)), START_MS + past * MINUTE_MS)
+    worked = healthy(range(past - 2 * DAY, past), every=10)
+    if moved:
+        worked += healthy(range(past - 600, past), version=2, every=10)
+    detector.warm(uses(worked), START_MS + past * MINUTE_MS)
     told: list[Alert] = []
     by_minute: dict[int, list[MinuteUse]] = {}
     for row in rows:
@@ -83,7 +92,8 @@ def watched(
 )
 def test_the_kind_follows_from_the_rollovers_time(started: int, retired: int | None, kind: AlertKind, why: str) -> None:
     rows = refused() if started <= T else [u for u in refused(version=1, reason="revoked") if u.gateway != "u1"]
-    _, told = watched(rows, registry(started=started, retired=retired), until=T + 40)
+    over = retired is not None and T - started > 2 * DAY
+    _, told = watched(rows, registry(started=started, retired=retired), until=T + 40, moved=over)
     assert told, why
     assert told[0].kind is kind, why
     assert told[0].rollover == ("r" if kind is AlertKind.FAILED_ROLLOVER else None), why

@@ -85,6 +85,11 @@ def test_a_re_ranker_scores_the_same_after_a_round_trip(tmp_path: Path) -> None:
     rows = model.reference[:50]
     assert (again.score(rows) == model.score(rows)).all()
     assert again.thresholds(5.0) == model.thresholds(5.0)
+    assert again.healthy is not None
+    assert model.healthy is not None
+    assert (again.healthy.rows == model.healthy.rows).all()
+    assert (again.healthy.in_rollover == model.healthy.in_rollover).all()
+    assert again.healthy.key_days == model.healthy.key_days
     assert again.causes is not None
     assert model.causes is not None
     row = tuple(rows[0].tolist())

@@ -102,6 +102,18 @@ def test_it_is_ready_after_a_day_of_history_and_says_so(hours: int, ready: bool)
     assert ("not ready" in found.text) is not ready
 
 
+def test_a_forest_alone_asks_as_much_as_simulated_calm_does_for_the_budget() -> None:
+    found = {}
+    for name, calm in (("own", None), ("simulated", default_reranker().healthy)):
+        detector = Detector(reranker=None, healthy=calm)
+        detector.register([facts()])
+        noisy = [use(m, reason="forbidden", client="acme") for m in range(0, T, 37)]
+        watch(PAST + noisy, until=T, detector=detector)
+        found[name] = detector.train(at(T)).thresholds
+    assert found["simulated"].rollover > found["own"].rollover
+    assert found["simulated"].rest > found["own"].rest
+
+
 def test_without_a_re_ranker_a_trained_forest_speaks() -> None:
     detector = Detector(reranker=None)
     detector.register([facts()])
