@@ -166,7 +166,8 @@ def _sqlite(url: URL) -> Engine:
     def _connected(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own
         # The driver must not begin transactions by itself: it would do so too late, and never for reading.
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "cache_size=-16000", "temp_store=MEMORY"):
+        _use_wal(connection)
+        for pragma in ("synchronous=FULL", "cache_size=-16000", "temp_store=MEMORY"):
             connection.execute(f"PRAGMA {pragma}").close()
 
     @event.listens_for(engine, "begin")
@@ -175,6 +176,20 @@ def _sqlite(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
+
+
+def _use_wal(connection: Any) -> None:  # noqa: ANN401 - the driver's own
+    """Switch a new file over, in turn with others that do: SQLite does not wait for this lock by itself."""
+    deadline = time.monotonic() + _BUSY_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+        except sqlite3.OperationalError as error:
+            if not getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY") or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _postgres(url: URL) -> Engine:
