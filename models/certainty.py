@@ -119,7 +119,7 @@ def _dead_alive(key: KeyPast, number: int, evidence: Evidence) -> bool:
 def _lasting(key: KeyPast, number: int, evidence: Evidence, now: int) -> list[RecentFailure]:
     """Return the failures of known callers since the trouble began; none where it is too young or too thin."""
     version = key.versions[number]
-    began = min(c.started for c in evidence.callers)
+    began = min((c.started for c in evidence.callers), default=now)
     onset = max(began, now - _SIX_HOURS)
     at_home = {source for _, source in key.proven} - {""}
     chosen = [
