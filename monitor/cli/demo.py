@@ -10,6 +10,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from monitor.cli.common import say
 from monitor.demo.under_make import follow_make
 
 _PORT = 8780
+_REMOVE_ATTEMPTS, _REMOVE_PAUSE_SECONDS = 100, 0.05
 _STORY = """\
 Four keys are being rotated. One second is {hours:g} simulated hours; watch the page for three minutes:
   billing-api   moves within five days, and then may be retired: GO
@@ -65,7 +67,8 @@ def demo(
         else:
             code = _show(folder, chosen, speed, seed, stopping)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        gone = _remove(folder)
+        say("Ended; nothing is left behind." if gone else f"Ended. Please remove {folder}: not all of it would go.")
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # threads of libraries must not hold up an end that has nothing left to do
@@ -95,7 +98,16 @@ def _show(folder: Path, port: int, speed: float, seed: int, stopping: threading.
         return 0 if stopping.is_set() else 1
     finally:
         shown.stop()
-        say("Ended; nothing is left behind.")
+
+
+def _remove(folder: Path) -> bool:
+    """Remove a folder in which a thread that did not end in time may still write; return whether it is gone."""
+    for _ in range(_REMOVE_ATTEMPTS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return True
+        time.sleep(_REMOVE_PAUSE_SECONDS)
+    return False
 
 
 class _Bar:

@@ -56,7 +56,6 @@ def show_real(folder: Path, *, port: int, stopping: threading.Event) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
     with ExitStack() as ends:
-        ends.callback(say, "Ended; nothing is left behind.")
         # Whoever is impatient while all of it ends must not keep it from ending.
         try:
             _show(folder, port or free_port(), stopping, ends)
