@@ -11,6 +11,13 @@ from numpy.typing import NDArray
 
 ROLLOVER_SHARE = 0.7
 """Of the budget. Rollovers are a tenth of the key-days and hold nearly all the faults (FACTS section 8)."""
+HISTORY_DAYS = 28
+"""Of a fleet's own history that calibrates."""
+USUAL_NOISE = 0.4
+"""What is believed of a fleet before anything is known of it, as a share of simulated fleets' false episodes: those are
+harsher than most."""
+_BELIEF_EPISODES = 2.0
+"""Episodes that this belief is worth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +62,7 @@ class PeakBook:
 
     __slots__ = ("_days", "_peaks")
 
-    def __init__(self, *, days: int = 28) -> None:
+    def __init__(self, *, days: int = HISTORY_DAYS) -> None:
         """Keep peaks of the newest `days`."""
         self._peaks: dict[tuple[str, int], Peak] = {}
         self._days = days
@@ -102,13 +109,22 @@ def episode_maxima(peaks: Iterable[Peak], *, apart_hours: int = 6) -> list[Peak]
     return best
 
 
+def relative_noise(episodes: float, simulated: float) -> float:
+    """Estimate how noisy a fleet is, 1 being a simulated one: a Gamma-Poisson mean with `USUAL_NOISE` as its prior.
+
+    Args:
+        episodes: episodes of the fleet's own history that reach a low threshold, those of true faults taken away.
+        simulated: as many as simulated fleets have there in the same exposure.
+    """
+    return (max(0.0, episodes) + _BELIEF_EPISODES) / (simulated + _BELIEF_EPISODES / USUAL_NOISE)
+
+
 def calibrate(
     peaks: Iterable[Peak],
     *,
     key_days: float,
     budget: float,
     floor: Thresholds,
-    cap: Thresholds | None = None,
     faults: float = 0.0,
 ) -> Thresholds:
     """Choose the two thresholds for a budget of false episodes per 1,000 key-days.
@@ -119,15 +135,9 @@ def calibrate(
         budget: false episodes allowed per 1,000 key-days.
         floor: thresholds never gone below, however quiet the history was.
         faults: true faults to be expected among the peaks of rollovers, as nobody labels the history.
-        cap: thresholds never gone above, lest unlabelled faults in the history deafen the detector.
     """
     thinned = episode_maxima(peaks)
     allowed = budget * key_days / 1000.0
     rollover = kth_peak((p.score for p in thinned if p.in_rollover), ROLLOVER_SHARE * allowed + faults)
     rest = kth_peak((p.score for p in thinned if not p.in_rollover), (1 - ROLLOVER_SHARE) * allowed)
-    top = cap or Thresholds(rollover=1.0, rest=1.0, expected=budget)
-    return Thresholds(
-        rollover=min(max(rollover, floor.rollover), top.rollover),
-        rest=min(max(rest, floor.rest), top.rest),
-        expected=budget,
-    )
+    return Thresholds(rollover=max(rollover, floor.rollover), rest=max(rest, floor.rest), expected=budget)

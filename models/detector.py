@@ -15,7 +15,7 @@ import numpy as np
 import sklearn
 from numpy.typing import NDArray
 
-from models.calibration import HealthyPeaks, PeakBook, Thresholds, calibrate
+from models.calibration import HISTORY_DAYS, HealthyPeaks, PeakBook, Thresholds, calibrate
 from models.causes import Cause, Surroundings, Verdict, judge
 from models.certainty import beyond_doubt
 from models.doubts import everybody_fails, threshold_of
@@ -34,13 +34,12 @@ from models.wording import sentence, severity
 _HOUR = 60
 _DAY = 24 * _HOUR
 _MAX_HISTORY_ROWS = 20_000
-_FAILING_SHARE = 0.2
-"""Of rollovers, at the most: one in eight fails, and a history that nobody labelled must not deafen the detector."""
-_DEAF = Thresholds(rollover=0.8, rest=0.85, expected=5.0)
+_FAILING_SHARE = 0.125
+"""Of rollovers: one in eight fails, and a history that nobody labelled must not deafen the detector."""
 _ALONE = Thresholds(rollover=0.55, rest=0.6, expected=5.0)
 """For the forest alone: the floor of its thresholds."""
-_COLD = Thresholds(rollover=0.9, rest=0.95, expected=5.0)
-"""For the baseline on its own: the floor below which it does not speak, however quiet the history was."""
+_COLD = Thresholds(rollover=0.93, rest=0.985, expected=5.0)
+"""For the baseline on its own: what held the budget on the first days of simulated fleets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,7 +233,7 @@ class Detector:
     ) -> list[Alert]:
         key, version, minute = candidate.key, candidate.version, candidate.minute
         threshold = threshold_of(candidate, thresholds, doubting=scorer is self.reranker)
-        if (key, version) not in self.episodes.open:
+        if scorer is self.reranker and (key, version) not in self.episodes.open:
             self._peaks.add(key, minute, score, in_rollover=candidate.in_rollover)
         if score < threshold and self._certain(candidate):
             score = threshold
@@ -328,32 +327,31 @@ class Detector:
     def _scorer(self, minute: int) -> tuple[Scorer, Thresholds]:
         warm = self._history_minutes(minute) >= self.options.warm_up_hours * _HOUR
         if warm and self.reranker is not None:
-            return self.reranker, self.thresholds or self.reranker.thresholds(self.options.budget)
+            return self.reranker, self.thresholds or self.reranker.adapted((), key_days=0.0, budget=self.options.budget)
         if warm and self.forest.ready and self.thresholds is not None:
             return self.forest, self.thresholds
         return self.baseline, _COLD
 
     def _calibrated(self, minute: int) -> Thresholds | None:
-        """Return thresholds for the budget: those that held on simulated fleets, raised where this fleet is noisier."""
-        key_days = len(self.state.keys) * self._history_minutes(minute) / _DAY
-        faults = _FAILING_SHARE * self.state.rollovers_started(minute)
-        if self.reranker is None:
-            if not self.forest.ready:
-                return None
-            return calibrate(
-                self._rescored().peaks(),
-                key_days=key_days,
+        """Return thresholds for the budget, by the fleet's own history; None for a forest that has not grown."""
+        if self.reranker is not None:
+            warm = minute - self.options.warm_up_hours * _HOUR
+            days = min(HISTORY_DAYS, max(0.0, self._history_minutes(warm) / _DAY))
+            started = self.state.rollovers_started(max(0, minute - HISTORY_DAYS * _DAY), minute)
+            return self.reranker.adapted(
+                self._peaks.peaks(),
+                key_days=len(self.state.keys) * days,
                 budget=self.options.budget,
-                floor=self._floor(),
-                faults=faults,
+                faults=_FAILING_SHARE * started,
             )
+        if not self.forest.ready:
+            return None
         return calibrate(
-            self._peaks.peaks(),
-            key_days=key_days,
+            self._rescored().peaks(),
+            key_days=len(self.state.keys) * self._history_minutes(minute) / _DAY,
             budget=self.options.budget,
-            floor=self.reranker.thresholds(self.options.budget),
-            cap=_DEAF,
-            faults=faults,
+            floor=self._floor(),
+            faults=_FAILING_SHARE * self.state.rollovers_started(0, minute),
         )
 
     def _floor(self) -> Thresholds:

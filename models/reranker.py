@@ -17,13 +17,23 @@ from typing import Any
 import numpy as np
 
 from models.artifact import ArtifactError, ArtifactReason, load, save
-from models.calibration import HealthyPeaks, Thresholds
+from models.calibration import (
+    ROLLOVER_SHARE,
+    HealthyPeaks,
+    Peak,
+    Thresholds,
+    episode_maxima,
+    kth_peak,
+    relative_noise,
+)
 from models.episodes import FeatureShare
 from models.features import FOREST_COLUMNS, INDEX, NAMES
 from models.scorers import Scores, checked
 from models.trees import Matrix, TreeTable, stack
 
 KIND = "re-ranker"
+_DEAF = 0.85
+"""No threshold outside of rollovers is raised above this, however noisy the history was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +105,25 @@ class Reranker:
         rollover = float(np.interp(at, x, [p.rollover for p in points]))
         rest = float(np.interp(at, x, [p.rest for p in points]))
         return Thresholds(rollover=rollover, rest=rest, expected=budget)
+
+    def adapted(self, peaks: Sequence[Peak], *, key_days: float, budget: float, faults: float = 0.0) -> Thresholds:
+        """Return thresholds for a budget on a fleet with this history: lower than simulated ones' where it is quieter.
+
+        Args:
+            peaks: the history's peaks, by this re-ranker's scores; none at the start.
+            key_days: exposure of that history.
+            budget: false episodes allowed per 1,000 key-days.
+            faults: true faults to be expected among the peaks of rollovers, as nobody labels the history.
+        """
+        lowest = self.budgets[-1]
+        thinned = episode_maxima(peaks)
+        episodes = sum(p.in_rollover and p.score >= lowest.rollover for p in thinned)
+        simulated = ROLLOVER_SHARE * lowest.false_episodes * key_days / 1000.0
+        rollover = self.thresholds(budget / relative_noise(episodes - faults, simulated)).rollover
+        allowed = (1 - ROLLOVER_SHARE) * budget * key_days / 1000.0
+        rest = kth_peak((p.score for p in thinned if not p.in_rollover), allowed)
+        lowest_rest = self.thresholds(budget).rest
+        return Thresholds(rollover=rollover, rest=min(max(rest, lowest_rest), _DEAF), expected=budget)
 
     def explain(self, row: Sequence[float], top: int = 5) -> tuple[FeatureShare, ...]:
         """Name the features that carried a score: their part in its log odds along the trees' paths, largest first."""

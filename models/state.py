@@ -164,9 +164,9 @@ class FleetState:
                 found[name] = (newest.to_version, epoch_seconds(newest.started_at) // 60)
         return found
 
-    def rollovers_started(self, minute: int) -> int:
-        """Return how many rollovers began since the history begins."""
-        first = self.first_minute if self.first_minute is not None else minute
+    def rollovers_started(self, since: int, minute: int) -> int:
+        """Return how many rollovers began from one minute to another, both epoch minutes, as far as history goes."""
+        first = max(since, self.first_minute if self.first_minute is not None else minute)
         starts = (epoch_seconds(r.started_at) // 60 for key in self._facts.values() for r in key.rollovers)
         return sum(first <= start <= minute for start in starts)
 
