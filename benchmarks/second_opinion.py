@@ -1,6 +1,6 @@
-"""Let the second simulator judge: fleets of `second_world.py` through `rollwatch replay`, scored as issue 5 asks.
+"""Let another simulator judge: fleets of the second or the third world through `rollwatch replay`, scored as issue 5 asks.
 
-python benchmarks/second_opinion.py --seeds 1 2 3 [--level hard] [--mess] [--keep DIR]
+python benchmarks/second_opinion.py --seeds 1 2 3 [--world third] [--level hard] [--mess] [--keep DIR]
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from second_world import DAY, MIN, World
-
 from models.evaluate import FleetResult, read_alerts, read_labels, report, score_fleet
+from models.synth import second_world, third_world
+
+DAY, MIN = 86400.0, 60.0
+WORLDS = {"second": second_world.World, "third": third_world.World}
 
 
-def write(world: World, folder: Path, *, mess: bool) -> None:
+def write(world: second_world.World | third_world.World, folder: Path, *, mess: bool) -> None:
     """Write `events.jsonl`, `keys.yaml` and `labels.jsonl`; a mess delays, mixes up and repeats some events."""
     rng, rows = random.Random("mess"), []
     for at, event in world.events():
@@ -59,6 +61,7 @@ def main() -> None:
     """Print a line a fleet, then the whole and what each cause was taken for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--world", choices=sorted(WORLDS), default="second")
     parser.add_argument("--level", choices=("realistic", "hard"), default="realistic")
     parser.add_argument("--keys", type=int, default=100)
     parser.add_argument("--days", type=int, default=9)
@@ -68,10 +71,12 @@ def main() -> None:
     results = []
     with tempfile.TemporaryDirectory() as temporary:
         for seed in chosen.seeds:
-            name = f"{chosen.level}-{seed}-{chosen.keys}-{chosen.days}-{'mess' if chosen.mess else 'neat'}"
+            name = (
+                f"{chosen.world}-{chosen.level}-{seed}-{chosen.keys}-{chosen.days}-{'mess' if chosen.mess else 'neat'}"
+            )
             folder = (chosen.keep or Path(temporary)) / name
             if not (folder / "labels.jsonl").is_file():
-                world = World(seed, keys=chosen.keys, days=chosen.days, hard=chosen.level == "hard")
+                world = WORLDS[chosen.world](seed, keys=chosen.keys, days=chosen.days, hard=chosen.level == "hard")
                 write(world, folder, mess=chosen.mess)
             replay(folder)
             results.append(judged(folder, chosen.keys * chosen.days))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +12,8 @@ from numpy.typing import NDArray
 from models.detector import Detector
 from models.episodes import Alert
 from models.evaluate import LabelledFault
+from models.observations import KeyFacts, UsageRow
 from models.state import FleetState
-from models.synth.fleet import Fleet
 from models.trees import Matrix
 
 HEALTHY = -1
@@ -23,7 +25,58 @@ _GRACE_SECONDS = 660
 Notes = NDArray[np.int64]
 
 
-def labels(fleet: Fleet) -> list[LabelledFault]:
+class TrueFault(Protocol):
+    """A label as a simulator gives it: from the first to the last failing request, in seconds from the start."""
+
+    @property
+    def key(self) -> str:
+        """Return the key's name."""
+
+    @property
+    def version(self) -> int:
+        """Return the version that failed."""
+
+    @property
+    def cause(self) -> str:
+        """Return why."""
+
+    @property
+    def first_at(self) -> float:
+        """Return the second of the first failing request."""
+
+    @property
+    def last_at(self) -> float:
+        """Return the second of the last failing request."""
+
+    @property
+    def failures(self) -> int:
+        """Return how many requests failed."""
+
+
+class Watchable(Protocol):
+    """A simulated history with its truth: a `Fleet`, or another world's `History`."""
+
+    @property
+    def start(self) -> datetime:
+        """Return the time of second 0."""
+
+    @property
+    def facts(self) -> Sequence[KeyFacts]:
+        """Return what the registry says of the keys, each key once."""
+
+    @property
+    def faults(self) -> Sequence[TrueFault]:
+        """Return what truly failed."""
+
+    @property
+    def key_days(self) -> float:
+        """Return the exposure that false episodes are counted against."""
+
+    def minutes(self) -> Iterator[tuple[datetime, list[UsageRow]]]:
+        """Yield (end of the minute, the aggregated rows that came in it) for every minute, empty ones too."""
+
+
+def labels(fleet: Watchable) -> list[LabelledFault]:
     """Return a fleet's faults as the evaluation takes them."""
     return [
         LabelledFault(
@@ -38,7 +91,7 @@ def labels(fleet: Fleet) -> list[LabelledFault]:
     ]
 
 
-def run(fleet: Fleet, detector: Detector) -> list[Alert]:
+def run(fleet: Watchable, detector: Detector) -> list[Alert]:
     """Let a detector watch a fleet minute by minute, training it once a day."""
     detector.register(fleet.facts)
     alerts: list[Alert] = []
@@ -49,14 +102,14 @@ def run(fleet: Fleet, detector: Detector) -> list[Alert]:
     return alerts
 
 
-def labelled_rows(fleet: Fleet) -> tuple[Matrix, Notes]:
+def labelled_rows(fleet: Watchable) -> tuple[Matrix, Notes]:
     """Return every look's features and, in step, the notes: when, which key version, which fault or none, in rollover.
 
     The fault is its index, HEALTHY, or OTHER_VERSION where the key's other version is the one that is broken.
     """
     state = FleetState()
     state.register(fleet.facts)
-    index = {plan.name: plan.index for plan in fleet.plans}
+    index = {facts.key: i for i, facts in enumerate(fleet.facts)}
     epoch = int(fleet.start.timestamp())
     rows, notes = [], []
     for now, batch in fleet.minutes():

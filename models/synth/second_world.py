@@ -1,9 +1,11 @@
-"""A second, independent simulator of fleets: it judges the detector (`second_opinion.py`), it never trains or tunes it.
+"""The second, independent simulator of fleets: one of the three that the trees are grown on.
 
-`models/synth` relabels a stream of requests; here keys, gateways and callers are mechanisms that meet: gateways hold
-copies of credentials that come late, wrong or without a scope; callers run processes that read their secrets, retry,
-fall back. Nothing is shared with `models/synth`: no constant, name or dialect.
+Keys, gateways and callers are mechanisms that meet: gateways hold copies of credentials that come late, wrong or
+without a scope; callers run processes that read their secrets, retry, fall back. Nothing is shared with `fleet.py`: no
+constant, name or dialect.
 """
+
+# ruff: noqa: PLR2004, S311, PLR0917 - the dice are the simulator, and all its requests share one call shape
 
 from __future__ import annotations
 
@@ -98,11 +100,12 @@ class Rollover:
 class World:
     """One fleet, drawn from one seed."""
 
-    def __init__(self, seed: int, *, keys: int, days: int, hard: bool) -> None:
-        """Draw gateways, clients and keys."""
+    def __init__(self, seed: int, *, keys: int, days: int, hard: bool, failing: float = 1 / 8) -> None:
+        """Draw gateways, clients and keys; `failing` is the share of rollovers that fail."""
         self.rng = random.Random(f"second-{seed}-{hard}")
         rng = self.rng
-        self.days, self.hard = days, hard
+        self.start = START
+        self.days, self.hard, self.failing = days, hard, failing
         self.with_region = rng.random() < 0.7
         self.with_source = rng.choice(["ip", "env", "env", "none"] if hard else ["ip", "env", "env"])
         talk = rng.choice(["always", "node", "never"] if hard else ["always", "always", "node"])
@@ -156,7 +159,7 @@ class World:
                     )
                 )
         made = Rollover(f"k{i:03d}", old, start, start + overlap, expires, processes)
-        if rolls and rng.random() < 1 / 8:
+        if rolls and rng.random() < self.failing:
             self._break(made)
         self._quirks(made)
         return made
