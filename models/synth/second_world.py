@@ -132,7 +132,7 @@ class World:
         volume = self.busy * math.exp(rng.gauss(0, 1.2))
         processes: list[Process] = []
         scopes = [f"/v{rng.randint(1, 3)}/{w}" for w in rng.sample(_WORDS, rng.randint(2, 6))]
-        for client in {rng.choice(self.pool) for _ in range(1 + min(9, int(rng.expovariate(0.3))))}:
+        for client in dict.fromkeys(rng.choice(self.pool) for _ in range(1 + min(9, int(rng.expovariate(0.3))))):
             home = rng.choice(self.nodes).region
             share = volume * math.exp(rng.gauss(0, 1.0)) / 4
             lag = min(overlap * 0.8, rng.expovariate(1 / (5 * HOUR)))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -38,6 +41,27 @@ def test_a_seed_gives_the_same_events_registry_and_labels(world: Draw, hard: boo
     assert list(one.events()) == list(two.events())
     assert one.registry() == two.registry()
     assert one.labels() == two.labels()
+
+
+@drawn
+def test_a_seed_gives_the_same_events_in_every_process(world: Draw) -> None:
+    code = (
+        "import hashlib\n"
+        f"from {world.__module__} import World\n"
+        f"events = list(World({SEED}, keys=3, days={DAYS}, hard=False).events())\n"
+        "print(len(events), hashlib.sha256(repr(events).encode()).hexdigest())\n"
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": salt, "PYTHONPATH": os.pathsep.join(sys.path)},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for salt in ("1", "2", "3")
+    }
+    assert len(told) == 1
 
 
 @drawn
