@@ -1,6 +1,9 @@
 """Let another simulator judge: fleets of the second or the third world through `rollwatch replay`, scored as issue 5 asks.
 
-python benchmarks/second_opinion.py --seeds 1 2 3 [--world third] [--level hard] [--mess] [--keep DIR]
+python benchmarks/second_opinion.py --seeds 1 2 3 [--world third] [--level hard] [--mess] [--keep DIR] [--model FILE]
+
+The trees that ship were grown on some worlds of both (`models/synth/seeds.py`: not on seeds below 100). For a judge that
+they have never met: `python -m models.synth.training --without third --out FILE`, then `--world third --model FILE`.
 """
 
 from __future__ import annotations
@@ -13,8 +16,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from models.evaluate import FleetResult, read_alerts, read_labels, report, score_fleet
+from models.detector import Detector
+from models.evaluate import FleetResult, read_alerts, read_labels, records, report, score_fleet
+from models.reranker import load_reranker
 from models.synth import second_world, third_world
+from models.synth.other_worlds import history_of
+from models.synth.watched import labels, run
 
 DAY, MIN = 86400.0, 60.0
 WORLDS = {"second": second_world.World, "third": third_world.World}
@@ -57,6 +64,13 @@ def judged(folder: Path, key_days: float) -> FleetResult:
     return score_fleet(episodes, read_labels((folder / "labels.jsonl").read_text().splitlines()), key_days)
 
 
+def judged_by(model: Path, world: second_world.World | third_world.World) -> FleetResult:
+    """Score another model's alerts, without a replay around it."""
+    history = history_of(world)
+    alerts = run(history, Detector(reranker=load_reranker(model)))
+    return score_fleet(records(alerts), labels(history), history.key_days)
+
+
 def main() -> None:
     """Print a line a fleet, then the whole and what each cause was taken for."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -67,6 +81,7 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=9)
     parser.add_argument("--mess", action="store_true")
     parser.add_argument("--keep", type=Path, default=None, help="keep the histories here, and use those that are there")
+    parser.add_argument("--model", type=Path, default=None, help="let these trees watch, in this process")
     chosen = parser.parse_args()
     results = []
     with tempfile.TemporaryDirectory() as temporary:
@@ -75,11 +90,14 @@ def main() -> None:
                 f"{chosen.world}-{chosen.level}-{seed}-{chosen.keys}-{chosen.days}-{'mess' if chosen.mess else 'neat'}"
             )
             folder = (chosen.keep or Path(temporary)) / name
-            if not (folder / "labels.jsonl").is_file():
-                world = WORLDS[chosen.world](seed, keys=chosen.keys, days=chosen.days, hard=chosen.level == "hard")
-                write(world, folder, mess=chosen.mess)
-            replay(folder)
-            results.append(judged(folder, chosen.keys * chosen.days))
+            world = WORLDS[chosen.world](seed, keys=chosen.keys, days=chosen.days, hard=chosen.level == "hard")
+            if chosen.model is not None:
+                results.append(judged_by(chosen.model, world))
+            else:
+                if not (folder / "labels.jsonl").is_file():
+                    write(world, folder, mess=chosen.mess)
+                replay(folder)
+                results.append(judged(folder, chosen.keys * chosen.days))
             told = results[-1]
             print(f"{name}: score {told.score:.0f}, {len(told.faults)} faults, {told.false_episodes} false", flush=True)
     whole = report(results)

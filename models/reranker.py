@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -27,7 +27,7 @@ from models.calibration import (
     relative_noise,
 )
 from models.episodes import FeatureShare
-from models.features import FOREST_COLUMNS, INDEX, NAMES
+from models.features import FOREST_COLUMNS, NAMES
 from models.scorers import Scores, checked
 from models.trees import Matrix, TreeTable, stack
 
@@ -234,23 +234,6 @@ def load_reranker(path: Path) -> Reranker:
         causes=trees if causes else None,
         healthy=_healthy(arrays, header.get("healthy_key_days")),
     )
-
-
-def earlier_trees(path: Path) -> tuple[TreeTable, float]:
-    """Return the trees of a file that knew fewer features, put on those of today by name, and their base log odds.
-
-    Raises `ArtifactError` for a foreign or changed file, and for one that knew a feature which is no more.
-    """
-    header, arrays = load(path, kind=KIND)
-    names, depth, base = header.get("features"), header.get("depth"), header.get("base")
-    if not isinstance(names, list) or not isinstance(depth, int) or not isinstance(base, float):
-        raise ArtifactError(ArtifactReason.FOREIGN, f"model file {path.name} has a header of another shape: refused")
-    gone = [str(name) for name in names if name not in INDEX]
-    if gone:
-        raise ArtifactError(ArtifactReason.OUTDATED, f"model file {path.name} knew {gone[0]}, which is no feature now")
-    place = np.array([INDEX[name] for name in names], dtype=np.int16)
-    table = _unpacked(arrays, "", depth)
-    return replace(table, feature=place[table.feature]), base
 
 
 def _healthy(arrays: Mapping[str, Any], key_days: object) -> HealthyPeaks | None:

@@ -64,26 +64,6 @@ class TreeTable:
         return parts
 
 
-def mean_of(one: tuple[TreeTable, float], other: tuple[TreeTable, float]) -> tuple[TreeTable, float]:
-    """Return the trees of both, each at half its weight, and the mean of their bases."""
-    tables = (one[0], other[0])
-    nodes = max(each.feature.shape[1] for each in tables)
-
-    def together(name: str, weight: float | None = None) -> NDArray[Any]:
-        parts = [np.pad(part, ((0, 0), (0, nodes - part.shape[1]))) for part in (getattr(t, name) for t in tables)]
-        return np.concatenate(parts) if weight is None else np.concatenate(parts) * weight
-
-    mean = TreeTable(
-        feature=together("feature"),
-        threshold=together("threshold"),
-        left=together("left"),
-        right=together("right"),
-        value=together("value", 0.5),
-        depth=max(each.depth for each in tables),
-    )
-    return mean, (one[1] + other[1]) / 2
-
-
 def average_path(samples: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the mean depth of an unsuccessful search in a binary tree of n samples (Liu, Ting, Zhou 2008, eq. 1)."""
     n = np.maximum(samples, 3.0)

@@ -13,6 +13,8 @@ _FLOOR = -5.0
 """No look speaks against a cause more strongly: a single one may be misled."""
 _OTHERWISE = -3.0
 """What a rule's verdict says of every other cause."""
+_FADING = 0.9
+"""What an earlier look still counts when a later one comes: that one has seen more, and most of what it saw."""
 _TELLING = frozenset({"wrong_secret", "forbidden", "expired", "revoked", "not_yet_active"})
 """Reasons that a gateway gives only where it looked: they name what is wrong with the version."""
 _TELLING_WEIGHT = 3.0
@@ -41,6 +43,6 @@ class CauseVotes:
         weight = _TELLING_WEIGHT if reason in _TELLING else 1.0
         for cause in odds.keys() | self._total.keys():
             said = max(_FLOOR, odds[cause] - whole) if cause in odds else otherwise
-            self._total[cause] = self._total.get(cause, self._unnamed) + weight * said
-        self._unnamed += weight * otherwise
+            self._total[cause] = _FADING * self._total.get(cause, self._unnamed) + weight * said
+        self._unnamed = _FADING * self._unnamed + weight * otherwise
         return max(sorted(self._total), key=lambda cause: self._total[cause])

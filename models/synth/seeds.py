@@ -1,7 +1,11 @@
 """Which seeds were used for what: trained on one list, tuned on the next, reported once on the last. Never mixed."""
 
 TRAINING = tuple(range(1000, 1060))
-"""Fleets that the re-ranker's trees are grown on."""
+"""Fleets of our own that the re-ranker's trees are grown on."""
+SECOND = tuple(range(101, 109))
+"""Worlds of the second simulator that they are grown on, one of each level a seed."""
+THIRD = tuple(range(401, 409))
+"""Worlds of the third, likewise."""
 CALIBRATION = tuple(range(2000, 2012))
 """Fleets that its thresholds are chosen on."""
 TUNING = tuple(range(3000, 3012))

@@ -1,4 +1,4 @@
-"""Grow the re-ranker on simulated fleets and choose its thresholds: `python -m models.synth.training`.
+"""Grow the re-ranker on fleets of three simulators and choose its thresholds: `python -m models.synth.training`.
 
 Reproducible: the same seeds and libraries give the same trees. Takes tens of minutes on one core; rows of simulated
 fleets are kept in `--cache`, so that a second run only grows trees.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,16 +24,16 @@ from models.reranker import (
     BudgetPoint,
     CauseTrees,
     Reranker,
-    earlier_trees,
     from_histogram_boosting,
     save_reranker,
 )
 from models.scorers import ForestScorer
-from models.synth import seeds
+from models.synth import second_world, seeds, third_world
 from models.synth.fleet import simulate
-from models.synth.watched import FAULT, HEALTHY, IN_ROLLOVER, OTHER_VERSION, Notes, labelled_rows
+from models.synth.other_worlds import OtherWorld, history_of
+from models.synth.watched import FAULT, HEALTHY, IN_ROLLOVER, OTHER_VERSION, Notes, Watchable, labelled_rows
 from models.synth.world import HARD, REALISTIC
-from models.trees import Matrix, mean_of
+from models.trees import Matrix
 
 Vector = NDArray[np.float64]
 
@@ -51,6 +52,12 @@ _GRID = tuple(float(x) for x in 1.0 / (1.0 + np.exp(-np.linspace(-3.5, 3.5, 29))
 _LONG = 60
 """Looks of one run beyond this teach nothing new."""
 _REFERENCE_ROWS = 800
+_OTHER_DAYS = 9
+OTHERS: dict[str, tuple[Callable[..., OtherWorld], tuple[int, ...]]] = {
+    "second": (second_world.World, seeds.SECOND),
+    "third": (third_world.World, seeds.THIRD),
+}
+"""The other simulators: how their worlds are made, and the seeds to grow on."""
 _DATA = Path(__file__).parents[1] / "data"
 _EPISODE_SECONDS = 6 * 3600
 _KEPT_PEAKS = 500
@@ -68,11 +75,8 @@ class Watched:
     key_days: float
 
 
-def watch(
-    seed: int, level: str, *, keys: int, days: int, failing_share: float, busiest: float, cache: Path | None
-) -> Watched:
-    """Simulate and watch a fleet, or take its rows from the cache."""
-    at = None if cache is None else cache / f"{level}-{seed}-{keys}-{days}-{failing_share}-{busiest:g}-{len(NAMES)}.npz"
+def watch(at: Path | None, make: Callable[[], Watchable]) -> Watched:
+    """Take a simulated history's rows from the cache, or make it, watch it and keep them there."""
     if at is not None and at.is_file():
         with np.load(at, allow_pickle=False) as stored:
             return Watched(
@@ -82,7 +86,8 @@ def watch(
                 causes=tuple(stored["causes"].tolist()),
                 key_days=float(stored["key_days"]),
             )
-    fleet = simulate(seed, keys=keys, days=days, level=level, failing_share=failing_share, busiest=busiest)
+    sys.stderr.write(f"watching {'a fleet' if at is None else at.stem}\n")
+    fleet = make()
     rows, notes = labelled_rows(fleet)
     onset = np.array([f.first_at for f in fleet.faults], dtype=np.float64)
     causes = tuple(f.cause for f in fleet.faults)
@@ -94,12 +99,28 @@ def watch(
 def fleets(
     chosen: Iterable[int], *, keys: int, days: int, failing_share: float, cache: Path | None
 ) -> Iterator[Watched]:
-    """Watch fleets of both levels in turn."""
+    """Watch fleets of our own simulator, of both levels in turn."""
     for i, seed in enumerate(chosen):
         level = REALISTIC if i % 2 == 0 else HARD
-        sys.stderr.write(f"fleet {seed} {level}\n")
         busiest = _BUSY if i % _EVERY == 0 else _CALM
-        yield watch(seed, level, keys=keys, days=days, failing_share=failing_share, busiest=busiest, cache=cache)
+        name = f"{level}-{seed}-{keys}-{days}-{failing_share}-{busiest:g}-{len(NAMES)}.npz"
+        made = partial(simulate, seed, keys=keys, days=days, level=level, failing_share=failing_share, busiest=busiest)
+        yield watch(None if cache is None else cache / name, made)
+
+
+def other_fleets(names: Iterable[str], *, keys: int, cache: Path | None) -> Iterator[Watched]:
+    """Watch fleets of the other simulators, both levels of each seed."""
+    for name in names:
+        world, chosen = OTHERS[name]
+        for seed in chosen:
+            for level in (REALISTIC, HARD):
+                file = f"{name}-{level}-{seed}-{keys}-{_OTHER_DAYS}-{_TRAINING_FAILING_SHARE}-{len(NAMES)}.npz"
+                made = partial(_history, world, seed, keys=keys, hard=level == HARD)
+                yield watch(None if cache is None else cache / file, made)
+
+
+def _history(world: Callable[..., OtherWorld], seed: int, *, keys: int, hard: bool) -> Watchable:
+    return history_of(world(seed, keys=keys, days=_OTHER_DAYS, hard=hard, failing=_TRAINING_FAILING_SHARE))
 
 
 def run_positions(notes: Notes) -> NDArray[np.int64]:
@@ -246,10 +267,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=_DATA / "reranker.npz")
     parser.add_argument("--cache", type=Path, default=None)
     parser.add_argument(
-        "--earlier",
-        type=Path,
-        default=_DATA / "earlier.npz",
-        help="trees of an earlier generation, to be half of these",
+        "--without",
+        action="append",
+        choices=sorted(OTHERS),
+        default=[],
+        help="leave a simulator out, to be judged by it: `benchmarks/second_opinion.py --model`",
     )
     parser.add_argument("--fleets", type=int, default=len(seeds.TRAINING))
     parser.add_argument("--keys", type=int, default=100)
@@ -257,10 +279,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     size = {"keys": chosen.keys, "days": chosen.days, "cache": chosen.cache}
     training = seeds.TRAINING[: chosen.fleets]
+    others = [name for name in OTHERS if name not in chosen.without]
     watched = list(fleets(training, failing_share=_TRAINING_FAILING_SHARE, **size))
+    watched += other_fleets(others, keys=chosen.keys, cache=chosen.cache)
     rows, truth, weights = training_set(watched)
-    (grown,) = from_histogram_boosting(grow(rows, truth, weights))
-    table, base = mean_of(grown, earlier_trees(chosen.earlier))
+    ((table, base),) = from_histogram_boosting(grow(rows, truth, weights))
     causes = grow_causes(*cause_set(watched))
     healthy = rows[truth == 0]
     rng = np.random.default_rng(0)
@@ -275,7 +298,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "faulty_rows": int(truth.sum()),
         "training_seeds": [training[0], training[-1]],
         "calibration_seeds": [seeds.CALIBRATION[0], seeds.CALIBRATION[-1]],
-        "half_of_it": chosen.earlier.name,
+        "other_simulators": {name: [OTHERS[name][1][0], OTHERS[name][1][-1]] for name in others},
         "keys": chosen.keys,
         "days": chosen.days,
         "scikit-learn": sklearn.__version__,

@@ -44,7 +44,7 @@ def test_the_looks_of_an_episode_decide_together(
 
 
 @given(st.permutations([SURE, SURE, CONTRARY, SURE, CONTRARY]))
-def test_votes_know_no_order(looks: list[dict[str, float]]) -> None:
+def test_a_clear_majority_wins_in_any_order(looks: list[dict[str, float]]) -> None:
     assert heard(*((odds, "other") for odds in looks)) == "scope_loss"
 
 
