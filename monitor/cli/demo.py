@@ -10,7 +10,6 @@ import socket
 import sys
 import tempfile
 import threading
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +21,6 @@ from monitor.cli.common import say
 from monitor.demo.under_make import follow_make
 
 _PORT = 8780
-_REMOVE_ATTEMPTS, _REMOVE_PAUSE_SECONDS = 100, 0.05
 _STORY = """\
 Four keys are being rotated. One second is {hours:g} simulated hours; watch the page for three minutes:
   billing-api   moves within five days, and then may be retired: GO
@@ -101,13 +99,13 @@ def _show(folder: Path, port: int, speed: float, seed: int, stopping: threading.
 
 
 def _remove(folder: Path) -> bool:
-    """Remove a folder in which a thread that did not end in time may still write; return whether it is gone."""
-    for _ in range(_REMOVE_ATTEMPTS):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return True
-        time.sleep(_REMOVE_PAUSE_SECONDS)
-    return False
+    """Remove a folder in which a thread that did not end in time may still write; return whether it is gone.
+
+    Under another name no thread finds it any more: removed where it stands, it could be written to until the end.
+    """
+    ended = folder.rename(folder.with_name(f"{folder.name}-ended"))
+    shutil.rmtree(ended, ignore_errors=True)
+    return not (ended.exists() or folder.exists())
 
 
 class _Bar:
