@@ -66,7 +66,7 @@ def demo(
             code = _show(folder, chosen, speed, seed, stopping)
     finally:
         gone = _remove(folder)
-        say("Ended; nothing is left behind." if gone else f"Ended. Please remove {folder}: not all of it would go.")
+        say("Ended; nothing is left behind." if gone else f"Ended. Please remove {folder}*: not all of it would go.")
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # threads of libraries must not hold up an end that has nothing left to do
