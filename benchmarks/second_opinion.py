@@ -1,8 +1,8 @@
-"""Let another simulator judge: fleets of the second or the third world through `rollwatch replay`, scored as issue 5 asks.
+"""Let another simulator judge: fleets of one of the other worlds through `rollwatch replay`, scored as issue 5 asks.
 
 python benchmarks/second_opinion.py --seeds 1 2 3 [--world third] [--level hard] [--mess] [--keep DIR] [--model FILE]
 
-The trees that ship were grown on some worlds of both (`models/synth/seeds.py`: not on seeds below 100). For a judge that
+The trees that ship were grown on some worlds of each (`models/synth/seeds.py`: not on seeds below 100). For a judge that
 they have never met: `python -m models.synth.training --without third --out FILE`, then `--world third --model FILE`.
 """
 
@@ -19,15 +19,14 @@ from pathlib import Path
 from models.detector import Detector
 from models.evaluate import FleetResult, read_alerts, read_labels, records, report, score_fleet
 from models.reranker import load_reranker
-from models.synth import second_world, third_world
-from models.synth.other_worlds import history_of
+from models.synth.other_worlds import OtherWorld, history_of
+from models.synth.training import OTHERS
 from models.synth.watched import labels, run
 
 DAY, MIN = 86400.0, 60.0
-WORLDS = {"second": second_world.World, "third": third_world.World}
 
 
-def write(world: second_world.World | third_world.World, folder: Path, *, mess: bool) -> None:
+def write(world: OtherWorld, folder: Path, *, mess: bool) -> None:
     """Write `events.jsonl`, `keys.yaml` and `labels.jsonl`; a mess delays, mixes up and repeats some events."""
     rng, rows = random.Random("mess"), []
     for at, event in world.events():
@@ -64,7 +63,7 @@ def judged(folder: Path, key_days: float) -> FleetResult:
     return score_fleet(episodes, read_labels((folder / "labels.jsonl").read_text().splitlines()), key_days)
 
 
-def judged_by(model: Path, world: second_world.World | third_world.World) -> FleetResult:
+def judged_by(model: Path, world: OtherWorld) -> FleetResult:
     """Score another model's alerts, without a replay around it."""
     history = history_of(world)
     alerts = run(history, Detector(reranker=load_reranker(model)))
@@ -75,7 +74,7 @@ def main() -> None:
     """Print a line a fleet, then the whole and what each cause was taken for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--world", choices=sorted(WORLDS), default="second")
+    parser.add_argument("--world", choices=sorted(OTHERS), default="second")
     parser.add_argument("--level", choices=("realistic", "hard"), default="realistic")
     parser.add_argument("--keys", type=int, default=100)
     parser.add_argument("--days", type=int, default=9)
@@ -90,7 +89,8 @@ def main() -> None:
                 f"{chosen.world}-{chosen.level}-{seed}-{chosen.keys}-{chosen.days}-{'mess' if chosen.mess else 'neat'}"
             )
             folder = (chosen.keep or Path(temporary)) / name
-            world = WORLDS[chosen.world](seed, keys=chosen.keys, days=chosen.days, hard=chosen.level == "hard")
+            make, _ = OTHERS[chosen.world]
+            world = make(seed, keys=chosen.keys, days=chosen.days, hard=chosen.level == "hard")
             if chosen.model is not None:
                 results.append(judged_by(chosen.model, world))
             else:

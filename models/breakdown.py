@@ -164,8 +164,11 @@ def storm_ratio(key: KeyPast, evidence: Evidence, now: int) -> float:
             fastest[f.caller] = fastest.get(f.caller, 0) + f.count
     worst = 0.01
     for who, failures in fastest.items():
-        past = key.callers[who]
-        failed = sum(run.failures + run.failures_before for run in past.runs.values())
-        usual = 5.0 * max(1, past.requests - failed) / max(60, now - past.first_seen)
-        worst = max(worst, failures / (usual + 1.0))
+        worst = max(worst, failures / (usual_requests(key.callers[who], now) + 1.0))
     return worst
+
+
+def usual_requests(past: CallerPast, now: int) -> float:
+    """Return how many requests of a caller are usually served within five minutes."""
+    failed = sum(run.failures + run.failures_before for run in past.runs.values())
+    return 5.0 * max(1, past.requests - failed) / max(60, now - past.first_seen)

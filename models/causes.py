@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
 from models.breakdown import Evidence, LifeCycle, storm_ratio
+from models.cause import Cause
 from models.history import CREDENTIAL, ERROR, FORBIDDEN, LIMITED, MALFORMED, NAMELESS, KeyPast
 from models.scopes import Cells, Explanation, Scope, cells, explanations
+from models.vetoes import without_ruled_out
 from models.votes import CauseVotes
 
 _STORM_FAILURES = 8
@@ -27,32 +28,7 @@ _HABIT_FAILURES = 3.0
 _STUFFING_CALLERS = 4
 _STUFFING_FAILURES = 10
 _NAMELESS_IS_USUAL = 0.3
-_FAR_LIKELIER = math.log(1000.0)
 
-
-class Cause(StrEnum):
-    """Causes of an incident (DESIGN section 8)."""
-
-    PROPAGATION_DELAY = "propagation_delay"
-    STALE_GATEWAY = "stale_gateway"
-    EARLY_REVOCATION = "early_revocation"
-    PREMATURE_EXPIRY = "premature_expiry"
-    SCOPE_LOSS = "scope_loss"
-    WRONG_SECRET = "wrong_secret"  # noqa: S105 - a cause, not a secret
-    WRONG_ENVIRONMENT = "wrong_environment"
-    RETRY_STORM = "retry_storm"
-    RATE_LIMITED = "rate_limited"
-    CREDENTIAL_STUFFING = "credential_stuffing"
-    UPSTREAM_OUTAGE = "upstream_outage"
-    CLIENT_OUTAGE = "client_outage"
-    CALLER_FAULT = "caller_fault"
-    UNKNOWN = "unknown"
-
-
-NOT_THE_ROLLOVER = frozenset(
-    {Cause.CALLER_FAULT, Cause.CREDENTIAL_STUFFING, Cause.UPSTREAM_OUTAGE, Cause.CLIENT_OUTAGE}
-)
-"""Causes for which the rollover is not to blame: told to the owner, no gate stopped, no roll-back advised."""
 
 _SPOKEN_OF: dict[Cause, tuple[Scope, ...]] = {
     Cause.PROPAGATION_DELAY: (Scope.REGION, Scope.GATEWAYS, Scope.EVERYONE),
@@ -138,7 +114,7 @@ def judge(
     cause = _plain(key, number, evidence, life, around, now)
     odds: dict[str, float] = {}
     if cause is None and model is not None:
-        odds = _place_or_environment(_one_callers_own(model.weigh(features), evidence, around), fits)
+        odds = _one_callers_own(without_ruled_out(model.weigh(features), features), evidence, around)
         cause = Cause(max(sorted(odds), key=lambda each: odds[each]))
     elif cause is None:
         cause = _fitting(key, evidence, life, fits, now)
@@ -175,16 +151,6 @@ def _one_callers_own(odds: dict[str, float], evidence: Evidence, around: Surroun
     hidden = evidence.reason == "other" or all(around.hides_reasons(g) for g in evidence.by_gateway)
     if one and hidden and odds.get(environment, -math.inf) > odds.get(secret, math.inf):
         return {**odds, secret: odds[environment], environment: odds[secret]}
-    return odds
-
-
-def _place_or_environment(odds: dict[str, float], fits: dict[Scope, Explanation]) -> dict[str, float]:
-    """Prefer a slow propagation to a wrong environment where a region's line is far likelier than any caller's."""
-    delay, environment = Cause.PROPAGATION_DELAY.value, Cause.WRONG_ENVIRONMENT.value
-    if Scope.REGION not in fits or Scope.SOURCE not in fits:
-        return odds
-    if fits[Scope.REGION].fit - max(fits[Scope.SOURCE].fit, fits[Scope.CALLER].fit) >= _FAR_LIKELIER:
-        return {**odds, delay: max(odds[delay], odds[environment]), environment: min(odds[delay], odds[environment])}
     return odds
 
 
@@ -267,4 +233,4 @@ def _fitting(  # noqa: PLR0911 - one rule a line, the first that fits
     return Cause.EARLY_REVOCATION if life.role == "from" else Cause.PROPAGATION_DELAY
 
 
-__all__ = ["NOT_THE_ROLLOVER", "Cause", "Cells", "Scope", "StructureModel", "Surroundings", "Verdict", "judge"]
+__all__ = ["Cells", "Scope", "StructureModel", "Surroundings", "Verdict", "judge"]

@@ -16,7 +16,8 @@ import sklearn
 from numpy.typing import NDArray
 
 from models.calibration import HISTORY_DAYS, HealthyPeaks, PeakBook, Thresholds, calibrate
-from models.causes import Cause, Surroundings, Verdict, judge
+from models.cause import Cause
+from models.causes import Surroundings, Verdict, judge
 from models.certainty import beyond_doubt
 from models.doubts import everybody_fails, threshold_of
 from models.episodes import CLOSE_AFTER_MINUTES, Action, Alert, Episode, Episodes, FeatureShare, Finding

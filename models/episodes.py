@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from models.causes import Cause
+from models.cause import Cause
 from models.votes import CauseVotes
 
 CLOSE_AFTER_MINUTES = 60

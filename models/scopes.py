@@ -55,12 +55,13 @@ class Cells:
     ok_capped: Mapping[tuple[CallerKey, str], int]
 
 
-def _log_beta(a: float, b: float) -> float:
+def log_beta(a: float, b: float) -> float:
+    """Return the log of the Beta function."""
     return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
 
 
 def _beta_binomial(failed: float, ok: float, a: float, b: float) -> float:
-    return _log_beta(failed + a, ok + b) - _log_beta(a, b)
+    return log_beta(failed + a, ok + b) - log_beta(a, b)
 
 
 def _inside(failed: float, ok: float) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from models.causes import Cause
+from models.cause import Cause
 from models.episodes import Action, Alert, Finding, Severity
 from models.history import CallerKey, KeyPast, Rhythm
 from models.observations import epoch_seconds, from_epoch

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable
 
 from models.breakdown import Evidence, FleetView, LifeCycle, storm_ratio
+from models.contrasts import CONTRAST_NAMES, contrast_features
 from models.history import (
     CREDENTIAL,
     FORBIDDEN,
@@ -39,6 +40,7 @@ WIDE_NAMES: tuple[str, ...] = (
     "fine_in_failing_regions", "fine_regions", "fastest_minute",
     # dates
     "expiry_gap", "start_gap",
+    *CONTRAST_NAMES,
 )  # fmt: skip
 _NO_FIT = 25.0
 _MOST = 20.0
@@ -132,6 +134,7 @@ def wide_features(
         _log(max((f.count for f in chosen if f.minute > now - _SIX_HOURS), default=0)),
         _gap(onset, life.expires),
         _gap(onset, life.started),
+        *contrast_features(key, version, found, chosen, region_of, now),
     ]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from models.causes import NOT_THE_ROLLOVER, Cause, Verdict
+from models.cause import NOT_THE_ROLLOVER, Cause
+from models.causes import Verdict
 from models.episodes import Severity
 from models.observations import from_epoch
 from models.scopes import Scope

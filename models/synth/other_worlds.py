@@ -1,4 +1,4 @@
-"""The common face of the second and the third simulator: a world's one run as a history that can be watched.
+"""The common face of the simulators beside our own: a world's one run as a history that can be watched.
 
 `watched.py` takes such a history as it takes a `Fleet`. It is what `rollwatch replay` would make of the same events.
 """
@@ -68,6 +68,9 @@ class OtherWorld(Protocol):
 
     def registry(self) -> Mapping[str, Any]:
         """Return the content of `keys.yaml`."""
+
+    def labels(self) -> Sequence[Mapping[str, Any]]:
+        """Return the true faults, as `evaluate.read_labels` takes them; runs the events where nobody has yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

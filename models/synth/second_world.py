@@ -1,4 +1,4 @@
-"""The second, independent simulator of fleets: one of the three that the trees are grown on.
+"""The second, independent simulator of fleets: one of the four that the trees are grown on.
 
 Keys, gateways and callers are mechanisms that meet: gateways hold copies of credentials that come late, wrong or
 without a scope; callers run processes that read their secrets, retry, fall back. Nothing is shared with `fleet.py`: no

@@ -6,6 +6,8 @@ SECOND = tuple(range(101, 109))
 """Worlds of the second simulator that they are grown on, one of each level a seed."""
 THIRD = tuple(range(401, 409))
 """Worlds of the third, likewise."""
+FOURTH = tuple(range(501, 509))
+"""Worlds of the fourth, likewise."""
 CALIBRATION = tuple(range(2000, 2012))
 """Fleets that its thresholds are chosen on."""
 TUNING = tuple(range(3000, 3012))

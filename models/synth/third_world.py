@@ -1,4 +1,4 @@
-"""The third, independent simulator of fleets: one of the three that the trees are grown on.
+"""The third, independent simulator of fleets: one of the four that the trees are grown on.
 
 A cast is drawn (`third_cast.py`), some of its rollovers fail (`third_faults.py`), all sorts of trouble is added
 (`third_troubles.py`), then its callers ask (`third_traffic.py`). Nothing is shared with `fleet.py` or

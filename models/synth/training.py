@@ -1,4 +1,4 @@
-"""Grow the re-ranker on fleets of three simulators and choose its thresholds: `python -m models.synth.training`.
+"""Grow the re-ranker on fleets of four simulators and choose its thresholds: `python -m models.synth.training`.
 
 Reproducible: the same seeds and libraries give the same trees. Takes tens of minutes on one core; rows of simulated
 fleets are kept in `--cache`, so that a second run only grows trees.
@@ -28,7 +28,7 @@ from models.reranker import (
     save_reranker,
 )
 from models.scorers import ForestScorer
-from models.synth import second_world, seeds, third_world
+from models.synth import fourth_world, second_world, seeds, third_world
 from models.synth.fleet import simulate
 from models.synth.other_worlds import OtherWorld, history_of
 from models.synth.watched import FAULT, HEALTHY, IN_ROLLOVER, OTHER_VERSION, Notes, Watchable, labelled_rows
@@ -56,6 +56,7 @@ _OTHER_DAYS = 9
 OTHERS: dict[str, tuple[Callable[..., OtherWorld], tuple[int, ...]]] = {
     "second": (second_world.World, seeds.SECOND),
     "third": (third_world.World, seeds.THIRD),
+    "fourth": (fourth_world.World, seeds.FOURTH),
 }
 """The other simulators: how their worlds are made, and the seeds to grow on."""
 _DATA = Path(__file__).parents[1] / "data"

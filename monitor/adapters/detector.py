@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from models.causes import NOT_THE_ROLLOVER, Cause
+from models.cause import NOT_THE_ROLLOVER, Cause
 from models.detector import Detector, DetectorOptions
 from models.episodes import Action, Finding, Severity
 from models.episodes import Alert as ModelAlert

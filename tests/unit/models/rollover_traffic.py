@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from models.causes import Cause, StructureModel, Surroundings, Verdict, judge
+from models.cause import Cause
+from models.causes import StructureModel, Surroundings, Verdict, judge
 from models.detector import Detector
 from models.episodes import Alert
 from models.observations import NOT_SERVED, OK, KeyFacts, RolloverFacts, UsageRow, VersionFacts

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from models.causes import NOT_THE_ROLLOVER, Cause
+from models.cause import NOT_THE_ROLLOVER, Cause
 from models.observations import KeyFacts, UsageRow
 from models.wording import sentence, severity
 from tests.unit.models.rollover_traffic import DAY, facts, healthy, use, verdict

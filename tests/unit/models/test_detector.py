@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from models.causes import Cause
+from models.cause import Cause
 from models.detector import Detector, DetectorOptions
 from models.episodes import Action, Alert
 from models.observations import UsageRow

@@ -1,4 +1,4 @@
-"""The second and the third simulator, and the histories that are made of them for training."""
+"""The simulators beside our own, and the histories that are made of them for training."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from models.synth import second_world, third_world
 from models.synth.other_worlds import History, history_of
+from models.synth.training import OTHERS
 from models.synth.watched import HEALTHY, labelled_rows, labels
 
 DAYS = 3
@@ -21,7 +21,7 @@ SEED = 5
 Draw = Callable[..., Any]
 
 drawn = pytest.mark.parametrize(
-    "world", [second_world.World, third_world.World], ids=["the second world", "the third world"]
+    "world", [make for make, _ in OTHERS.values()], ids=[f"the {name} world" for name in OTHERS]
 )
 levels = pytest.mark.parametrize("hard", [False, True], ids=["realistic", "hard"])
 
@@ -80,6 +80,11 @@ def test_a_label_spans_the_requests_that_its_fault_refused(world: Draw, hard: bo
     lives = {life.key: life for life in made.keys}
     told = made.labels()
     assert told
+    issued = {
+        (key["key"], version["version"]): version["credentials"]
+        for key in made.registry()["keys"]
+        for version in key["versions"]
+    }
     for label in told:
         life = lives[label["key"]]
         first, last = (datetime.fromisoformat(label[at]) for at in ("first_at", "last_at"))
@@ -88,7 +93,7 @@ def test_a_label_spans_the_requests_that_its_fault_refused(world: Draw, hard: bo
         refused = [
             e["ts"] / 1000
             for e in events
-            if e["credential"] == f"{life.key}-c{label['version']}" and e["outcome"] == "failure"
+            if e["credential"] in issued[life.key, label["version"]] and e["outcome"] == "failure"
         ]
         in_span = [at for at in refused if first.timestamp() - 0.002 <= at <= last.timestamp() + 0.002]
         assert len(in_span) >= sum(at < DAYS * 86400 for at in life.hits)

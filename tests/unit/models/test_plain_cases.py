@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from models.causes import NOT_THE_ROLLOVER
+from models.cause import NOT_THE_ROLLOVER
 from tests.unit.models.plain_cases import Plain, benign, faults, watch
 
 _EVERY_FAULT, _EVERY_BENIGN = 7, 9

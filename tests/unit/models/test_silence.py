@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from models.causes import Cause
+from models.cause import Cause
 from models.detector import Detector
 from models.episodes import Action, Alert
 from models.observations import UsageRow

@@ -26,7 +26,7 @@ def test_every_kind_and_cause_has_a_guide() -> None:
 
 
 def causes() -> list[object]:
-    from models.causes import Cause  # noqa: PLC0415 - pandas-free, but only this test needs it
+    from models.cause import Cause  # noqa: PLC0415 - pandas-free, but only this test needs it
 
     return list(Cause)
 
