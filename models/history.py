@@ -69,7 +69,10 @@ class Ring:
         """Sum the `bins` newest bins as of a minute, the running one included."""
         now, size = minute // BIN_MINUTES, len(self._bins)
         first, last = max(now - bins + 1, self._head - size + 1), min(now, self._head)
-        return sum(self._bins[i % size] for i in range(first, last + 1)) if last >= first else 0
+        if last < first:
+            return 0
+        start, end = first % size, last % size + 1
+        return sum(self._bins[start:end]) if start < end else sum(self._bins[start:]) + sum(self._bins[:end])
 
 
 @dataclass(slots=True)

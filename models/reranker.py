@@ -47,19 +47,17 @@ class BudgetPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CauseTrees:
-    """Weighs causes by boosted trees, one table a cause (`causes.StructureModel`)."""
+    """Weighs causes by boosted trees (`causes.StructureModel`): as many for each cause, one cause after the other."""
 
     names: tuple[str, ...]
-    tables: tuple[TreeTable, ...]
+    table: TreeTable
     bases: tuple[float, ...]
 
     def weigh(self, features: tuple[float, ...]) -> dict[str, float]:
         """Return log odds by cause."""
-        row = np.array([features], dtype=np.float64)
-        return {
-            name: base + float(table.total(row)[0])
-            for name, table, base in zip(self.names, self.tables, self.bases, strict=True)
-        }
+        leaves = self.table.leaves(np.array([features], dtype=np.float64))
+        odds = np.array(self.bases) + leaves.reshape(len(self.names), -1).sum(axis=1)
+        return dict(zip(self.names, odds.tolist(), strict=True))
 
 
 class Reranker:
@@ -200,10 +198,9 @@ def save_reranker(path: Path, model: Reranker, *, notes: dict[str, object]) -> s
         arrays["healthy_in_rollover"] = model.healthy.in_rollover.astype(np.int16)
         header["healthy_key_days"] = model.healthy.key_days
     if model.causes is not None:
-        parts = zip(model.causes.names, model.causes.bases, model.causes.tables, strict=True)
-        header["causes"] = [[name, base, table.depth] for name, base, table in parts]
-        for i, table in enumerate(model.causes.tables):
-            arrays.update(_packed(table, f"cause{i}_"))
+        header["causes"] = [list(each) for each in zip(model.causes.names, model.causes.bases, strict=True)]
+        header["causes_depth"] = model.causes.table.depth
+        arrays.update(_packed(model.causes.table, "cause_"))
     return save(path, kind=KIND, header=header, arrays=arrays)
 
 
@@ -215,24 +212,30 @@ def load_reranker(path: Path) -> Reranker:
             ArtifactReason.OUTDATED, f"model file {path.name} was trained on other features: train again"
         )
     depth, base, causes = header.get("depth"), header.get("base"), header.get("causes")
-    if not isinstance(depth, int) or not isinstance(base, float) or not isinstance(causes, list):
+    causes_depth = header.get("causes_depth", 0)
+    if not (isinstance(depth, int) and isinstance(causes_depth, int)) or not (
+        isinstance(base, float) and isinstance(causes, list)
+    ):
         raise ArtifactError(ArtifactReason.FOREIGN, f"model file {path.name} has a header of another shape: refused")
     budgets = [
         BudgetPoint(false_episodes=float(f), rollover=float(a), rest=float(b))
         for f, a, b in np.asarray(arrays["budgets"], dtype=np.float64).tolist()
     ]
-    trees = CauseTrees(
-        names=tuple(str(name) for name, _, _ in causes),
-        bases=tuple(float(b) for _, b, _ in causes),
-        tables=tuple(_unpacked(arrays, f"cause{i}_", int(d)) for i, (_, _, d) in enumerate(causes)),
-    )
     return Reranker(
         table=_unpacked(arrays, "", depth),
         base=base,
         budgets=budgets,
         reference=arrays["reference"].astype(np.float64),
-        causes=trees if causes else None,
+        causes=_causes(arrays, causes, causes_depth) if causes else None,
         healthy=_healthy(arrays, header.get("healthy_key_days")),
+    )
+
+
+def _causes(arrays: Mapping[str, Any], listed: list[Any], depth: int) -> CauseTrees:
+    return CauseTrees(
+        names=tuple(str(name) for name, _ in listed),
+        bases=tuple(float(base) for _, base in listed),
+        table=_unpacked(arrays, "cause_", depth),
     )
 
 

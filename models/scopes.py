@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from models.breakdown import Evidence
 from models.history import BIN_MINUTES, NAMELESS, CallerKey, KeyPast, RecentFailure, VersionPast
@@ -20,6 +21,10 @@ _OUTSIDE = (0.1, 12.0)
 _PER_MINUTE = 2
 _PER_BIN = 3
 """Retries and bursts of one caller are one witness, not many: counts are capped per minute and per five minutes."""
+
+
+_Inside = Callable[..., bool]
+"""Whether a caller and a gateway belong to a scope."""
 
 
 class Scope(StrEnum):
@@ -55,8 +60,9 @@ class Cells:
     ok_capped: Mapping[tuple[CallerKey, str], int]
 
 
+@lru_cache(maxsize=1 << 14)
 def log_beta(a: float, b: float) -> float:
-    """Return the log of the Beta function."""
+    """Return the log of the Beta function; counts are mostly small, and the same ones come again and again."""
     return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
 
 
@@ -136,14 +142,12 @@ def explanations(
         ok_of[who] = ok_of.get(who, 0) + n
     total, total_ok = sum(fails_of.values()), sum(ok_of.values())
     gateways = set(version.ever_ok_at) | set(fails_at)
-    best: dict[Scope, Explanation] = {}
+    best: dict[Scope, tuple[float, str, _Inside]] = {}
 
-    def offer(scope: Scope, name: str, failed: float, ok: float, *, choices: int, inside: Callable[..., bool]) -> None:
+    def offer(scope: Scope, name: str, failed: float, ok: float, *, choices: int, inside: _Inside) -> None:
         fit = claim(failed, ok, total - failed, total_ok - ok, choices)
-        if scope not in best or fit > best[scope].fit:
-            true = sum(n for (who, g), n in found.failed.items() if inside(who, g))
-            asked = true + sum(n for (who, g), n in found.ok.items() if inside(who, g))
-            best[scope] = Explanation(scope=scope, name=name, fit=fit, failures=true, requests=asked)
+        if scope not in best or fit > best[scope][0]:
+            best[scope] = (fit, name, inside)
 
     for g, failing in fails_at.items():
         offer(Scope.GATEWAY, g, failing, ok_at.get(g, 0), choices=len(gateways), inside=lambda _, at, g=g: at == g)
@@ -191,7 +195,14 @@ def explanations(
             inside=lambda mine, _, same=same: mine in same,
         )
     offer(Scope.EVERYONE, "", total, total_ok, choices=1, inside=lambda *_: True)
-    return best
+    return {scope: _explanation(scope, *candidate, found) for scope, candidate in best.items()}
+
+
+def _explanation(scope: Scope, fit: float, name: str, inside: _Inside, found: Cells) -> Explanation:
+    """Count what failed of what was asked inside: true counts, for people to read."""
+    failures = sum(n for at, n in found.failed.items() if inside(*at))
+    asked = failures + sum(n for at, n in found.ok.items() if inside(*at))
+    return Explanation(scope=scope, name=name, fit=fit, failures=failures, requests=asked)
 
 
 def _offer_clients(

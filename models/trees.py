@@ -6,6 +6,7 @@ and arrays can be stored and checked where pickled objects can not.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,10 +32,11 @@ class TreeTable:
     def total(self, rows: Matrix) -> NDArray[np.float64]:
         """Sum the reached leaves' values over the trees: (rows, features) -> (rows,)."""
         return np.concatenate(
-            [self._leaves(rows[i : i + _CHUNK]).sum(axis=1) for i in range(0, max(1, len(rows)), _CHUNK)]
+            [self.leaves(rows[i : i + _CHUNK]).sum(axis=1) for i in range(0, max(1, len(rows)), _CHUNK)]
         )
 
-    def _leaves(self, rows: Matrix) -> NDArray[np.float64]:
+    def leaves(self, rows: Matrix) -> NDArray[np.float64]:
+        """Return the value of each tree's reached leaf: (rows, features) -> (rows, trees)."""
         trees, nodes = self.feature.shape
         x = rows.astype(np.float32)  # scikit-learn compares single precision against double thresholds
         base = np.arange(trees, dtype=np.int64)[None, :] * nodes
@@ -100,6 +102,20 @@ def stack(
         value[i, :n] = v
         depth = max(depth, int(_depths(np.where(leaf, -1, lo), np.where(leaf, -1, hi)).max()))
     return TreeTable(feature=feature, threshold=threshold, left=left, right=right, value=value, depth=depth)
+
+
+def side_by_side(tables: Sequence[TreeTable]) -> TreeTable:
+    """Put the trees of several tables into one, in their order."""
+    nodes = max(table.feature.shape[1] for table in tables)
+
+    def joined(name: str) -> NDArray[Any]:
+        parts = [getattr(table, name) for table in tables]
+        return np.concatenate([np.pad(part, ((0, 0), (0, nodes - part.shape[1]))) for part in parts])
+
+    return TreeTable(
+        **{name: joined(name) for name in ("feature", "threshold", "left", "right", "value")},
+        depth=max(table.depth for table in tables),
+    )
 
 
 def from_isolation_forest(forest: Any) -> TreeTable:  # noqa: ANN401 - scikit-learn ships no types

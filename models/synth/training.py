@@ -33,7 +33,7 @@ from models.synth.fleet import simulate
 from models.synth.other_worlds import OtherWorld, history_of
 from models.synth.watched import FAULT, HEALTHY, IN_ROLLOVER, OTHER_VERSION, Notes, Watchable, labelled_rows
 from models.synth.world import HARD, REALISTIC
-from models.trees import Matrix
+from models.trees import Matrix, side_by_side
 
 Vector = NDArray[np.float64]
 
@@ -194,7 +194,7 @@ def grow_causes(rows: Matrix, truth: NDArray[np.str_], weights: Vector, *, seed:
     parts = from_histogram_boosting(model)
     return CauseTrees(
         names=tuple(str(c) for c in model.classes_),
-        tables=tuple(table for table, _ in parts),
+        table=side_by_side([table for table, _ in parts]),
         bases=tuple(base for _, base in parts),
     )
 

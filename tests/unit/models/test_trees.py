@@ -7,7 +7,7 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest
 
 from models.reranker import from_histogram_boosting
-from models.trees import average_path, from_isolation_forest
+from models.trees import average_path, from_isolation_forest, side_by_side
 
 RNG = np.random.default_rng(0)
 ROWS = RNG.normal(size=(600, 5)).astype(np.float32).astype(np.float64)
@@ -26,6 +26,8 @@ def test_a_boosting_table_of_many_classes_gives_the_librarys_scores() -> None:
     tables = from_histogram_boosting(model)
     ours = np.column_stack([base + table.total(ROWS) for table, base in tables])
     assert ours == pytest.approx(model.decision_function(ROWS), abs=1e-4)
+    together = side_by_side([table for table, _ in tables]).leaves(ROWS).reshape(len(ROWS), len(tables), -1)
+    assert together.sum(axis=2) == pytest.approx(np.column_stack([table.total(ROWS) for table, _ in tables]))
 
 
 def test_an_isolation_table_gives_the_librarys_scores() -> None:
