@@ -23,7 +23,9 @@ GATEWAYS = ("e1", "e2", "u1", "u2")
 QUESTIONS = ("gateway_matters", "sibling_matters", "region_matters", "client_matters", "source_matters")
 
 
-def row_of(broken: Callable[[UsageRow], bool], *, named: bool = True) -> tuple[float, ...]:
+def row_of(
+    broken: Callable[[UsageRow], bool], *, named: bool = True, asks: Callable[[UsageRow], bool] = lambda _: True
+) -> tuple[float, ...]:
     """An hour in which whatever is broken is refused; two of three clients ask from one place."""
     state = FleetState()
     state.register([facts()])
@@ -38,7 +40,7 @@ def row_of(broken: Callable[[UsageRow], bool], *, named: bool = True) -> tuple[f
                 if broken(row):
                     row = row._replace(reason="other", outcome="failure", client=client if named else None)
                 rows.append(row)
-    state.add(rows)
+    state.add(row for row in rows if asks(row))
     (found,) = state.look(int(START.timestamp()) // 60 + T + 60, frozenset())
     return found.features
 
@@ -66,6 +68,13 @@ def test_what_matters_is_what_tells_refused_from_served(broken: Callable[[UsageR
 def test_routes_matter_where_some_of_them_are_refused() -> None:
     assert contrasts(lambda row: row.route == "/1")["route_matters"] > 6
     assert contrasts(lambda row: row.client == "globex")["route_matters"] < 0
+
+
+def test_a_gateway_does_not_matter_because_others_ask_elsewhere() -> None:
+    row = row_of(
+        lambda row: row.client == "globex", asks=lambda row: (row.client == "globex") == (row.gateway in "e1e2")
+    )
+    assert row[INDEX["gateway_matters"]] < 0
 
 
 def test_a_source_tells_who_fails_where_refusals_name_nobody() -> None:
