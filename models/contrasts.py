@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median_low
 
 from models.breakdown import usual_requests
@@ -37,12 +37,11 @@ def contrast_features(
     key: KeyPast,
     version: VersionPast,
     found: Cells,
-    failures: Iterable[RecentFailure],
+    failures: Sequence[RecentFailure],
     region_of: Callable[[str], str],
     now: int,
 ) -> list[float]:
     """Compute `CONTRAST_NAMES` from a trouble's cells and its failures, oldest first."""
-    failures = list(failures)
     suspects, at = _suspects(found), {gateway for _, gateway in found.failed}
     by_gateway = _counts(found, lambda who, gateway: gateway if who in suspects else None)
     by_region = _merged(by_gateway, region_of)
@@ -138,11 +137,12 @@ def _lasting_storm(key: KeyPast, failures: Iterable[RecentFailure], now: int) ->
             who = ("", f.caller[1]) if f.caller[0] == NAMELESS else (f.caller[0], "")
             counts = bins.setdefault(who, {})
             counts[f.minute // BIN_MINUTES] = counts.get(f.minute // BIN_MINUTES, 0) + f.count
+    usual = dict.fromkeys(bins, 0.0)
+    for (client, source), past in key.callers.items():
+        for who in {(client, ""), ("", source)} & bins.keys():
+            usual[who] += usual_requests(past, now)
     worst = _STILL
     for who, counts in bins.items():
-        span = range(min(counts), now // BIN_MINUTES + 1)
-        usual = sum(
-            usual_requests(past, now) for each, past in key.callers.items() if who in {(each[0], ""), ("", each[1])}
-        )
-        worst = max(worst, median_low(counts.get(i, 0) for i in span) / (usual + 1.0))
+        span = range(min(counts), max(now // BIN_MINUTES, *counts) + 1)  # a clock may have gone back
+        worst = max(worst, median_low(counts.get(i, 0) for i in span) / (usual[who] + 1.0))
     return worst

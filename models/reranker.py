@@ -212,11 +212,8 @@ def load_reranker(path: Path) -> Reranker:
             ArtifactReason.OUTDATED, f"model file {path.name} was trained on other features: train again"
         )
     depth, base, causes = header.get("depth"), header.get("base"), header.get("causes")
-    causes_depth = header.get("causes_depth", 0)
-    if not (isinstance(depth, int) and isinstance(causes_depth, int)) or not (
-        isinstance(base, float) and isinstance(causes, list)
-    ):
-        raise ArtifactError(ArtifactReason.FOREIGN, f"model file {path.name} has a header of another shape: refused")
+    if not isinstance(depth, int) or not isinstance(base, float) or not isinstance(causes, list):
+        raise _of_another_shape(path)
     budgets = [
         BudgetPoint(false_episodes=float(f), rollover=float(a), rest=float(b))
         for f, a, b in np.asarray(arrays["budgets"], dtype=np.float64).tolist()
@@ -226,12 +223,18 @@ def load_reranker(path: Path) -> Reranker:
         base=base,
         budgets=budgets,
         reference=arrays["reference"].astype(np.float64),
-        causes=_causes(arrays, causes, causes_depth) if causes else None,
+        causes=_causes(arrays, causes, header.get("causes_depth"), path) if causes else None,
         healthy=_healthy(arrays, header.get("healthy_key_days")),
     )
 
 
-def _causes(arrays: Mapping[str, Any], listed: list[Any], depth: int) -> CauseTrees:
+def _of_another_shape(path: Path) -> ArtifactError:
+    return ArtifactError(ArtifactReason.FOREIGN, f"model file {path.name} has a header of another shape: refused")
+
+
+def _causes(arrays: Mapping[str, Any], listed: list[Any], depth: object, path: Path) -> CauseTrees:
+    if not isinstance(depth, int) or "cause_feature" not in arrays:
+        raise _of_another_shape(path)
     return CauseTrees(
         names=tuple(str(name) for name, _ in listed),
         bases=tuple(float(base) for _, base in listed),

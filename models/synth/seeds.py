@@ -14,3 +14,5 @@ TUNING = tuple(range(3000, 3012))
 """Fleets that rules and features were improved on."""
 REPORT = tuple(range(4000, 4008))
 """Fleets of the model card: looked at when everything else stood."""
+FURTHER = tuple(range(5000, 5004))
+"""Fleets of two weeks, looked at whenever trees or thresholds change: not fresh, but never tuned on."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from models.artifact import ArtifactError, ArtifactReason, load, save
-from models.reranker import default_reranker, load_reranker, save_reranker
+from models.reranker import KIND, default_reranker, load_reranker, save_reranker
 
 
 class Hostile:
@@ -94,3 +94,14 @@ def test_a_re_ranker_scores_the_same_after_a_round_trip(tmp_path: Path) -> None:
     assert model.causes is not None
     row = tuple(rows[0].tolist())
     assert again.causes.weigh(row) == model.causes.weigh(row)
+
+
+def test_a_re_ranker_whose_causes_have_another_layout_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "r.npz"
+    save_reranker(path, default_reranker(), notes={})
+    header, arrays = load(path, kind=KIND)
+    del header["causes_depth"]
+    save(path, kind=KIND, header=header, arrays=arrays)
+    with pytest.raises(ArtifactError) as caught:
+        load_reranker(path)
+    assert caught.value.reason is ArtifactReason.FOREIGN

@@ -96,6 +96,15 @@ def test_a_storm_lasts_only_where_most_minutes_are_full_of_it() -> None:
     assert told["a burst"] < 0
 
 
+def test_a_clock_that_goes_back_meets_failures_of_the_future() -> None:
+    state = FleetState()
+    state.register([facts()])
+    state.add(healthy(range(0, T, 30), every=30, clients=CLIENTS))
+    state.add(use(m, version=2, reason="wrong_secret") for m in range(T, T + 60))
+    (found,) = state.look(int(START.timestamp()) // 60 + T - 30, frozenset())
+    assert len(found.features) == len(NAMES)
+
+
 counts = st.dictionaries(
     st.text("abcdef", min_size=1, max_size=1), st.tuples(st.integers(0, 50), st.integers(0, 50)).map(list), max_size=6
 )
